@@ -1,0 +1,73 @@
+// Package daemontest keeps the documentation of a command equal to its code: README sections that are generated, and
+// compared by a test.
+package daemontest
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"snapswarm/common/daemon"
+)
+
+// Settings checks that the README at path has the table of cfg, a pointer to the settings struct of a command, between
+// the lines
+//
+//	<!-- settings: NAME -->
+//	<!-- end -->
+//
+// and writes it there when update is true.
+func Settings(t *testing.T, path, name string, cfg any, update bool) {
+	t.Helper()
+	table, err := daemon.SettingsTable(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	Section(t, path, "settings: "+name, table, update)
+}
+
+// ExitCodes does for the table of exit codes what Settings does for the settings, between the lines
+//
+//	<!-- exit codes -->
+//	<!-- end -->
+func ExitCodes(t *testing.T, path string, update bool) {
+	t.Helper()
+	Section(t, path, "exit codes", daemon.ExitTable(), update)
+}
+
+// Section checks that the file at path has text between a line "<!-- title -->" and the next "<!-- end -->", and writes
+// it there when update is true.
+func Section(t *testing.T, path, title, text string, update bool) {
+	t.Helper()
+	content, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want, err := Replace(content, title, text)
+	if err != nil {
+		t.Fatalf("%s: %v", path, err)
+	}
+	switch {
+	case bytes.Equal(content, want):
+	case update:
+		if err := os.WriteFile(path, want, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	default:
+		t.Errorf("%s is out of date, run this test with -update (-in the file, +generated):\n%s", path, cmp.Diff(string(content), string(want)))
+	}
+}
+
+// Replace returns content with text between the marks of title.
+func Replace(content []byte, title, text string) ([]byte, error) {
+	start, end := []byte("<!-- "+title+" -->\n"), []byte("<!-- end -->")
+	before, rest, ok := bytes.Cut(content, start)
+	_, after, ok2 := bytes.Cut(rest, end)
+	if !ok || !ok2 {
+		return nil, fmt.Errorf("has no lines %q and %q", bytes.TrimSpace(start), end)
+	}
+	return bytes.Join([][]byte{before, start, []byte("\n" + text + "\n"), end, after}, nil), nil
+}
