@@ -1,0 +1,18 @@
+// Package swarm fetches, keeps and seeds snapshots: a BitTorrent client whose pieces come from peers and, where peers do not have
+// them, from HTTP origins.
+//
+// The wire protocol is github.com/anacrolix/torrent's. Three things are ours, because a snapshot is one large file that others
+// read while it arrives and that must survive a restart without being hashed again:
+//
+//   - Storage. A snapshot is one regular, sparse file at its final place. A piece counts as present only after its hash was checked,
+//     and bytes of a present piece are never written again, so a reader that waited for a piece may use plain file reads.
+//     Beside the file lies a record of the pieces that are on disk (see FORMAT.md): a bit is written after the data's fsync and
+//     holds only for the very file (size, modification time, inode) that it was written for. Anything else is hashed first.
+//   - Origins. The library's webseed scheduler makes every client fetch everything from the origin and drops pieces for good after
+//     one 404. Here a piece is taken from an origin if no connected peer has it and this client is the one elected for it, or after
+//     a patience without progress; bytes are hashed in memory before they touch the file; failures are retried for ever,
+//     with growing delays per origin.
+//   - Readers. [Snapshot.WaitPiece] raises a piece above all others and takes it from an origin when peers are slow.
+//
+// Everything here may be used from many goroutines at once.
+package swarm

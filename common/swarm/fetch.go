@@ -1,0 +1,192 @@
+package swarm
+
+import (
+	"context"
+	"crypto/sha1" //nolint:gosec // BEP 3 defines the piece hashes as SHA-1
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/semaphore"
+	"golang.org/x/time/rate"
+
+	"snapswarm/common/snapshot"
+)
+
+var errStalled = errors.New("no bytes for too long")
+
+const (
+	// fetchStep is how much of a body is read at once; an idle timeout in which not even this much arrives ends the request.
+	fetchStep = 64 << 10
+	// errorBody is how much of an error's body is read so that the connection can be used again.
+	errorBody = 4 << 10
+)
+
+// fetcher reads pieces from origins.
+type fetcher struct {
+	client    *http.Client
+	userAgent string
+	torrent   *snapshot.Torrent
+	idle      time.Duration
+	limit     *rate.Limiter       // nil: unlimited
+	memory    *semaphore.Weighted // bytes of pieces in memory, shared by all snapshots
+	received  *atomic.Int64       // payload bytes
+	// deliver takes a piece whose hash is right; it keeps nothing of b.
+	deliver func(ctx context.Context, i int, b []byte) error
+}
+
+// fetch requests the pieces of r from url with one range request and delivers them one by one. The error is a *fetchError unless it
+// came from deliver.
+func (f *fetcher) fetch(ctx context.Context, url string, r run) error {
+	size := f.torrent.PieceSize(r.first)
+	if err := f.memory.Acquire(ctx, size); err != nil {
+		return &fetchError{result: fetchCancelled, err: err}
+	}
+	defer f.memory.Release(size)
+	reqCtx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	watch := time.AfterFunc(f.idle, func() { cancel(errStalled) })
+	defer watch.Stop()
+
+	body, err := f.request(reqCtx, url, r)
+	if err != nil {
+		return f.explain(reqCtx, url, err)
+	}
+	defer body.Close() //nolint:errcheck // it was read as far as needed
+	buf := make([]byte, size)
+	for i := r.first; i < r.first+r.n; i++ {
+		b := buf[:f.torrent.PieceSize(i)]
+		if err := f.readPiece(reqCtx, body, i, b, watch); err != nil {
+			return f.explain(reqCtx, url, err)
+		}
+		// A disk that is full may take hours to come back; the origin is not to blame.
+		watch.Stop()
+		if err := f.deliver(ctx, i, b); err != nil {
+			return err
+		}
+		watch.Reset(f.idle)
+	}
+	return nil
+}
+
+// request opens the body that begins at the first byte of r.
+func (f *fetcher) request(ctx context.Context, url string, r run) (io.ReadCloser, error) {
+	first, last := f.span(r)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return nil, &fetchError{result: fetchRefused, err: err}
+	}
+	req.Header.Set("Range", fmt.Sprintf("bytes=%d-%d", first, last))
+	req.Header.Set("Accept-Encoding", "identity")
+	req.Header.Set("User-Agent", f.userAgent)
+	res, err := f.client.Do(req)
+	if err != nil {
+		return nil, err
+	}
+	if e := f.checkResponse(res, first, last); e != nil {
+		_, _ = io.CopyN(io.Discard, res.Body, errorBody)
+		_ = res.Body.Close()
+		return nil, e
+	}
+	return res.Body, nil
+}
+
+// span is the first and the last byte of r.
+func (f *fetcher) span(r run) (first, last int64) {
+	end := r.first + r.n - 1
+	return int64(r.first) * f.torrent.PieceLength, int64(end)*f.torrent.PieceLength + f.torrent.PieceSize(end) - 1
+}
+
+// checkResponse is nil if the body begins at byte first of the right file (RFC 9110 section 14).
+func (f *fetcher) checkResponse(res *http.Response, first, last int64) *fetchError {
+	switch code := res.StatusCode; {
+	case code == http.StatusPartialContent:
+		want := fmt.Sprintf("bytes %d-%d/", first, last)
+		total, ok := strings.CutPrefix(res.Header.Get("Content-Range"), want)
+		if !ok || total != "*" && total != strconv.FormatInt(f.torrent.Length, 10) {
+			return &fetchError{result: fetchWrongBytes, err: fmt.Errorf(
+				"answered Content-Range %.80q, want %s%d", res.Header.Get("Content-Range"), want, f.torrent.Length)}
+		}
+		return nil
+	case code == http.StatusOK && res.ContentLength >= 0 && res.ContentLength != f.torrent.Length:
+		return &fetchError{result: fetchWrongBytes, err: fmt.Errorf(
+			"its file has %d bytes, want %d", res.ContentLength, f.torrent.Length)}
+	case code == http.StatusOK && first > 0:
+		return &fetchError{result: fetchIgnoresRange, err: errors.New("it ignores Range and sends the whole file")}
+	case code == http.StatusOK:
+		return nil
+	case code == http.StatusTooManyRequests, code == http.StatusServiceUnavailable:
+		after := retryAfter(res.Header.Get("Retry-After"), time.Now())
+		return &fetchError{result: fetchBusy, retryAfter: after, err: fmt.Errorf("answered %s", res.Status)}
+	case code >= http.StatusInternalServerError:
+		return &fetchError{result: fetchServerError, err: fmt.Errorf("answered %s", res.Status)}
+	default:
+		return &fetchError{result: fetchRefused, err: fmt.Errorf("answered %s", res.Status)}
+	}
+}
+
+// retryAfter reads the header of that name (RFC 9110 section 10.2.3); 0 if it says nothing.
+func retryAfter(s string, now time.Time) time.Duration {
+	if seconds, err := strconv.ParseUint(s, 10, 31); err == nil {
+		return time.Duration(seconds) * time.Second
+	}
+	if t, err := http.ParseTime(s); err == nil {
+		return max(0, t.Sub(now))
+	}
+	return 0
+}
+
+// readPiece fills b with piece i and checks its hash.
+func (f *fetcher) readPiece(ctx context.Context, body io.Reader, i int, b []byte, watch *time.Timer) error {
+	h := sha1.New() //nolint:gosec // BEP 3
+	for done := 0; done < len(b); {
+		step := b[done:min(done+fetchStep, len(b))]
+		n, err := io.ReadFull(body, step)
+		f.received.Add(int64(n))
+		if err != nil {
+			return err
+		}
+		watch.Reset(f.idle)
+		_, _ = h.Write(step)
+		done += n
+		if err := f.throttle(ctx, n, watch); err != nil {
+			return err
+		}
+	}
+	if [sha1.Size]byte(h.Sum(nil)) != f.torrent.PieceHash(i) {
+		return &fetchError{result: fetchWrongBytes, err: fmt.Errorf("the hash of piece %d is wrong", i)}
+	}
+	return nil
+}
+
+// throttle waits for n bytes of the download limit.
+func (f *fetcher) throttle(ctx context.Context, n int, watch *time.Timer) error {
+	if f.limit == nil {
+		return nil
+	}
+	watch.Stop()
+	defer watch.Reset(f.idle)
+	return f.limit.WaitN(ctx, n)
+}
+
+// explain turns what a request failed with into a *fetchError.
+func (f *fetcher) explain(ctx context.Context, url string, err error) *fetchError {
+	var e *fetchError
+	switch {
+	case errors.As(err, &e):
+	case errors.Is(context.Cause(ctx), errStalled):
+		e = &fetchError{result: fetchStalled, err: errStalled}
+	case ctx.Err() != nil:
+		e = &fetchError{result: fetchCancelled, err: context.Cause(ctx)}
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		e = &fetchError{result: fetchTruncated, err: errors.New("the body ended early")}
+	default:
+		e = &fetchError{result: fetchUnreachable, err: err}
+	}
+	return &fetchError{result: e.result, retryAfter: e.retryAfter, err: fmt.Errorf("origin %s: %w", url, e.err)}
+}

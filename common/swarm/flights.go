@@ -1,0 +1,265 @@
+package swarm
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"maps"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/anacrolix/torrent"
+)
+
+// urgentSlots is how many requests to origins readers may have beyond the schedule's.
+const urgentSlots = 4
+
+// flight is one request to an origin.
+type flight struct {
+	run       run
+	origin    *origin
+	started   time.Time
+	urgent    bool // for readers
+	stuck     bool // peers may bring its pieces as well
+	delivered atomic.Int32
+	err       error
+}
+
+// flights are the requests under way.
+type flights struct {
+	byPiece map[int]*flight
+	n       int
+	urgent  int
+}
+
+func (fs *flights) add(f *flight) {
+	fs.n++
+	if f.urgent {
+		fs.urgent++
+	}
+	for i := f.run.first; i < f.run.first+f.run.n; i++ {
+		fs.byPiece[i] = f
+	}
+}
+
+func (fs *flights) remove(f *flight) {
+	fs.n--
+	if f.urgent {
+		fs.urgent--
+	}
+	for i := f.run.first; i < f.run.first+f.run.n; i++ {
+		if fs.byPiece[i] == f {
+			delete(fs.byPiece, i)
+		}
+	}
+}
+
+// fetches reports whether origins are to be asked at all.
+func (l *loop) fetches() bool {
+	if l.schedule.policy == OriginNever || len(l.origins.list) == 0 {
+		return false
+	}
+	return len(l.asked) > 0 || l.base > 0 && !l.s.isComplete()
+}
+
+// wanted reports whether piece i should be got by somebody.
+func (l *loop) wanted(i int) bool {
+	return l.s.file.missing(i) && l.flights.byPiece[i] == nil && (l.base > 0 || l.asked[i] > 0)
+}
+
+// fetch starts requests: for readers first, then what the schedule picks.
+func (l *loop) fetch(now time.Time) {
+	peers, held := l.peers()
+	for _, i := range l.urgent(now, held) {
+		if l.flights.urgent >= urgentSlots || !l.launch(now, run{i, 1}, true) {
+			break
+		}
+	}
+	runs := l.schedule.pick(view{
+		now: now, lastProgress: l.lastProgress,
+		inFlight: l.flights.n - l.flights.urgent,
+		wanted:   l.wanted, held: held, peers: peers,
+	})
+	for _, r := range runs {
+		if !l.launch(now, r, false) {
+			return
+		}
+	}
+}
+
+// urgent is what readers need and peers do not bring: what they wait for, then what they come to next.
+func (l *loop) urgent(now time.Time, held pieceSet) []int {
+	var pieces []int
+	for i, w := range l.waiters {
+		if l.wanted(i) && (!held.Contains(uint32(i)) || now.Sub(w.since) >= l.tuning.hedge) {
+			pieces = append(pieces, i)
+		}
+	}
+	slices.SortFunc(pieces, func(a, b int) int {
+		return cmp.Or(l.waiters[a].since.Compare(l.waiters[b].since), cmp.Compare(a, b))
+	})
+	soon := slices.SortedFunc(maps.Keys(l.wants), func(a, b *want) int { return cmp.Compare(a.first, b.first) })
+	for _, w := range soon {
+		for i := w.first; i <= w.last && w.priority == Soon && len(pieces) < urgentSlots; i++ {
+			if l.waiters[i] == nil && l.wanted(i) && !held.Contains(uint32(i)) {
+				pieces = append(pieces, i)
+			}
+		}
+	}
+	return pieces
+}
+
+// launch starts a request and reports false if no origin may be asked now.
+func (l *loop) launch(now time.Time, r run, urgent bool) bool {
+	if l.flights.byPiece[r.first] != nil {
+		return true // an urgent one took it a moment ago
+	}
+	o := l.origins.choose(now)
+	if o == nil {
+		return false
+	}
+	f := &flight{run: r, origin: o, started: now, urgent: urgent}
+	o.inFlight++
+	l.flights.add(f)
+	for i := r.first; i < r.first+r.n; i++ {
+		l.prioritise(i)
+	}
+	fetcher := l.fetcher(f)
+	l.s.wg.Go(func() {
+		f.err = fetcher.fetch(l.s.ctx, o.url, r)
+		l.results <- f // the loop takes results until all have come
+	})
+	return true
+}
+
+func (l *loop) fetcher(f *flight) *fetcher {
+	c := l.s.client
+	return &fetcher{
+		client: c.config.HTTP, userAgent: c.config.UserAgent, torrent: l.s.torrent,
+		idle: l.tuning.idle, limit: c.download, memory: c.memory, received: &l.s.fromOrigin,
+		deliver: func(ctx context.Context, i int, b []byte) error {
+			if err := l.s.commit(ctx, i, b); err != nil {
+				return err
+			}
+			f.delivered.Add(1)
+			return nil
+		},
+	}
+}
+
+// commit writes a verified piece, waiting for the disk if it has to.
+func (s *Snapshot) commit(ctx context.Context, i int, b []byte) error {
+	for {
+		err := s.file.commit(i, b)
+		if err == nil || !errors.Is(err, ErrDisk) {
+			return err
+		}
+		if err := s.disk.wait(ctx); err != nil {
+			return err
+		}
+	}
+}
+
+// landed takes note of how a request ended.
+func (l *loop) landed(f *flight) {
+	l.flights.remove(f)
+	f.origin.inFlight--
+	for n := int32(0); n < f.delivered.Load(); n++ {
+		l.origins.succeeded(f.origin, l.s.torrent.PieceSize(f.run.first+int(n)))
+	}
+	l.judge(f)
+	for i := f.run.first; i < f.run.first+f.run.n; i++ {
+		l.prioritise(i)
+	}
+}
+
+// judge counts a failure against the origin.
+func (l *loop) judge(f *flight) {
+	c := l.s.client
+	var e *fetchError
+	switch {
+	case f.err == nil:
+		c.metrics.originRequest(fetchOK)
+		return
+	case !errors.As(f.err, &e): // the disk, or the snapshot's end
+		return
+	case e.result == fetchCancelled:
+		return
+	}
+	c.metrics.originRequest(e.result)
+	if e.result == fetchWrongBytes {
+		c.metrics.badPiece(fromOrigin)
+	}
+	first := f.origin.failures == 0
+	l.origins.failed(f.origin, f.started, time.Now(), e)
+	switch {
+	case e.result.offence():
+		c.log.Warn("origin lies; it is left alone", "error", e, "file", l.s.file.path, "until", f.origin.retryAt)
+	case first:
+		c.log.Info("origin fails; it is asked again", "error", e, "file", l.s.file.path, "at", f.origin.retryAt)
+	}
+}
+
+// releaseStuck lets peers bring what an origin has not brought for long.
+func (l *loop) releaseStuck(now time.Time) {
+	for i, f := range l.flights.byPiece {
+		if !f.stuck && now.Sub(f.started) >= l.tuning.stuck {
+			f.stuck = true
+		}
+		if f.stuck {
+			l.prioritise(i)
+		}
+	}
+}
+
+// peers are the connected peers, each once, and what at least one of them has.
+func (l *loop) peers() ([]peerView, pieceSet) {
+	var (
+		views []peerView
+		seen  = make(map[[20]byte]bool)
+	)
+	conns := slices.DeleteFunc(l.s.handle.PeerConns(), func(pc *torrent.PeerConn) bool {
+		id := [20]byte(pc.PeerID)
+		again := seen[id]
+		seen[id] = true
+		return again
+	})
+	sets := collect(conns, (*torrent.PeerConn).PeerPieces)
+	for i, pc := range conns {
+		mirror := strings.HasPrefix(string(pc.PeerID[:]), mirrorPrefix)
+		views = append(views, peerView{id: [20]byte(pc.PeerID), mirror: mirror, has: sets[i]})
+	}
+	return views, union(sets)
+}
+
+// collect is f of each element of in.
+func collect[E, S any](in []E, f func(E) S) []S {
+	out := make([]S, len(in))
+	for i, e := range in {
+		out[i] = f(e)
+	}
+	return out
+}
+
+// union is what at least one of the sets, which are the library's bitmaps, contains.
+func union[S interface {
+	pieceSet
+	Clone() S
+	Or(S)
+}](sets []S) pieceSet {
+	if len(sets) == 0 {
+		return noPieces{}
+	}
+	all := sets[0].Clone()
+	for _, s := range sets[1:] {
+		all.Or(s)
+	}
+	return all
+}
+
+type noPieces struct{}
+
+// Contains implements pieceSet.
+func (noPieces) Contains(uint32) bool { return false }

@@ -1,0 +1,130 @@
+package swarm
+
+import (
+	"encoding/binary"
+	"hash/fnv"
+	"math/rand/v2"
+	"time"
+)
+
+// schedule decides which pieces are taken from an origin. It is a pure type: all it knows comes in with the view, and its
+// randomness with the order of units, so that it can be tested and simulated without a network.
+//
+// The rule: a unit of adjacent pieces is taken if no connected peer has its piece and, among this client and the connected
+// mirrors that lack it too, a hash elects this client; a few at a time and in random order, so that simultaneous mirrors share
+// the work. When nothing at all arrives for a while, one unit of others is taken, and after the patience whatever is missing,
+// even if peers claim to have it.
+type schedule struct {
+	policy OriginPolicy
+	self   [20]byte // this client's peer id
+	pieces int
+	unit   int   // pieces per unit
+	order  []int // of units
+	slots  int   // units in flight
+	// overdue is after how long without progress the work of others is done, patience after how long peers are not waited for.
+	overdue, patience time.Duration
+}
+
+// view is what a decision rests on.
+type view struct {
+	now, lastProgress time.Time
+	inFlight          int
+	// wanted reports whether piece i is missing, asked for by somebody and not on its way from an origin.
+	wanted func(i int) bool
+	// held is what at least one connected peer has.
+	held  pieceSet
+	peers []peerView
+}
+
+type peerView struct {
+	id [20]byte
+	// mirror means that the peer takes pieces from origins by this same rule.
+	mirror bool
+	has    pieceSet
+}
+
+type pieceSet interface{ Contains(piece uint32) bool }
+
+// unitBytes is what one request to an origin is for, if pieces are smaller.
+const unitBytes = 4 << 20
+
+func newSchedule(policy OriginPolicy, self [20]byte, pieces int, pieceLength int64, rng *rand.Rand) *schedule {
+	// Small snapshots are cut finer, so that mirrors have something to share.
+	unit := max(1, min(int(unitBytes/pieceLength), pieces/32))
+	return &schedule{
+		policy: policy, self: self, pieces: pieces, unit: unit,
+		order: rng.Perm((pieces + unit - 1) / unit),
+	}
+}
+
+// pick returns the first pieces of units to take now, each with all wanted pieces that follow it within its unit.
+func (s *schedule) pick(v view) []run {
+	free := s.slots - v.inFlight
+	if free <= 0 || s.policy == OriginNever {
+		return nil
+	}
+	idle := v.now.Sub(v.lastProgress)
+	regardless := s.policy == OriginAlways || idle >= s.patience
+	var picked []run
+	var second run
+	for _, u := range s.order {
+		r, ok := s.candidate(u, v, regardless)
+		switch {
+		case !ok:
+			continue
+		case regardless || s.elected(u, r.first, v.peers):
+			picked = append(picked, r)
+		case second.n == 0:
+			second = r
+		}
+		if len(picked) == free {
+			break
+		}
+	}
+	if len(picked) == 0 && v.inFlight == 0 && second.n > 0 && idle >= s.overdue {
+		picked = append(picked, second)
+	}
+	return picked
+}
+
+// run is n adjacent pieces.
+type run struct{ first, n int }
+
+// candidate is the first run of unit u that is wanted and, unless regardless, held by no peer.
+func (s *schedule) candidate(u int, v view, regardless bool) (run, bool) {
+	var r run
+	for i := u * s.unit; i < min((u+1)*s.unit, s.pieces); i++ {
+		if v.wanted(i) && (regardless || !v.held.Contains(uint32(i))) {
+			if r.n == 0 {
+				r.first = i
+			}
+			r.n++
+		} else if r.n > 0 {
+			break
+		}
+	}
+	return r, r.n > 0
+}
+
+// elected reports whether this client comes first for unit u among itself and the mirrors that lack its piece.
+func (s *schedule) elected(u, piece int, peers []peerView) bool {
+	mine := rank(u, s.self)
+	for _, p := range peers {
+		if p.mirror && p.id != s.self && !p.has.Contains(uint32(piece)) && rank(u, p.id) > mine {
+			return false
+		}
+	}
+	return true
+}
+
+// rank is the same for everyone (rendezvous hashing): each unit has its own order of peers.
+func rank(u int, id [20]byte) uint64 {
+	h := fnv.New64a()
+	_, _ = h.Write(id[:])
+	_, _ = h.Write(binary.BigEndian.AppendUint64(nil, uint64(u)))
+	// FNV's high bits hardly depend on the last bytes; the finalizer of SplitMix64 spreads them.
+	x := h.Sum64()
+	x = (x ^ x>>30) * 0xbf58476d1ce4e5b9
+	x = (x ^ x>>27) * 0x94d049bb133111eb
+	return x ^ x>>31
+}

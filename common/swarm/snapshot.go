@@ -1,0 +1,189 @@
+package swarm
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+	"sync/atomic"
+
+	"github.com/anacrolix/torrent"
+
+	"snapswarm/common/snapshot"
+)
+
+// Snapshot is one file that is being fetched, kept and seeded.
+type Snapshot struct {
+	client  *Client
+	torrent *snapshot.Torrent
+	handle  *torrent.Torrent
+	file    *pieceFile
+	disk    diskState
+	find    *discovery
+	loop    *loop
+
+	fromOrigin atomic.Int64 // payload bytes received, good or not
+
+	ctx       context.Context //nolint:containedctx // the life of the snapshot
+	cancel    context.CancelCauseFunc
+	wg        sync.WaitGroup // everything but the flusher
+	flushed   chan error     // the flusher's last words
+	stopFlush context.CancelFunc
+	closeOnce sync.Once
+	closeErr  error
+
+	mu       sync.Mutex    // guards what follows
+	done     chan struct{} // closed while every piece is present
+	complete bool
+}
+
+func newSnapshot(c *Client, t *snapshot.Torrent, handle *torrent.Torrent, file *pieceFile, find *discovery) *Snapshot {
+	ctx, cancel := context.WithCancelCause(context.Background())
+	s := &Snapshot{
+		client: c, torrent: t, handle: handle, file: file, find: find,
+		ctx: ctx, cancel: cancel,
+		flushed: make(chan error, 1), done: make(chan struct{}),
+	}
+	s.loop = newLoop(s)
+	file.metrics = c.metrics
+	file.onError = s.diskFailed
+	// The library's default is to stop downloading for good; diskFailed does better.
+	handle.SetOnWriteChunkError(func(error) {})
+	return s
+}
+
+// start begins the snapshot's life.
+func (s *Snapshot) start(o AddOptions) {
+	flushCtx, stopFlush := context.WithCancel(context.Background())
+	s.stopFlush = stopFlush
+	s.loop.begin(o)
+	go func() { s.flushed <- s.file.runFlush(flushCtx, s.client.config.tuning.flush) }()
+	s.wg.Go(func() { s.file.runVerify(s.ctx) })
+	s.wg.Go(s.loop.run)
+}
+
+// close ends everything and brings the data to disk.
+func (s *Snapshot) close() error {
+	s.closeOnce.Do(func() {
+		s.client.forget(s)
+		s.cancel(ErrClosed)
+		s.find.stop()
+		s.handle.Drop()
+		s.wg.Wait()
+		s.stopFlush()
+		s.closeErr = errors.Join(<-s.flushed, s.file.data.Close())
+	})
+	return s.closeErr
+}
+
+// Remove takes the snapshot out of the client. With deleteFile, its file and the record beside it are deleted, and the folder if that
+// leaves it empty; without, they stay as after [Client.Close].
+func (s *Snapshot) Remove(deleteFile bool) error {
+	err := s.close()
+	if deleteFile {
+		return s.file.remove()
+	}
+	return err
+}
+
+// Torrent is what the snapshot was added as or peers' metadata said. It must not be modified.
+func (s *Snapshot) Torrent() *snapshot.Torrent { return s.torrent }
+
+// Path is where the file lies. Before it is complete, it has holes; see [Snapshot.Have].
+func (s *Snapshot) Path() string { return s.file.path }
+
+// File opens the file for reading, for example to send it with sendfile(2). Only ranges of pieces for which [Snapshot.Have] or
+// [Snapshot.WaitPiece] said so may be read. The caller closes it; it stays readable after Remove.
+func (s *Snapshot) File() (*os.File, error) {
+	f, err := os.OpenFile(s.file.path, os.O_RDONLY|noFollow, 0)
+	if err != nil {
+		return nil, fmt.Errorf("open snapshot: %w", err)
+	}
+	ours, err1 := s.file.data.Stat()
+	theirs, err2 := f.Stat()
+	if err := errors.Join(err1, err2); err != nil {
+		return nil, errors.Join(fmt.Errorf("open snapshot: %w", err), f.Close())
+	}
+	if !os.SameFile(ours, theirs) {
+		return nil, errors.Join(fmt.Errorf("open snapshot %s: another file took its place", s.file.path), f.Close())
+	}
+	return f, nil
+}
+
+// Have reports whether piece i is present: verified and readable. It is false for an index out of range.
+func (s *Snapshot) Have(i int) bool {
+	return i >= 0 && i < len(s.file.state) && s.file.has(i)
+}
+
+// Completed is how much is present.
+func (s *Snapshot) Completed() (pieces int, bytes int64) {
+	pieces, bySource := s.file.completed()
+	for _, n := range bySource {
+		bytes += n
+	}
+	return pieces, bytes
+}
+
+// Done is closed once every piece is present. If a piece is later found to be bad, Done returns a new, open channel.
+// Present means verified, not yet durable: see [Snapshot.Sync].
+func (s *Snapshot) Done() <-chan struct{} {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.done
+}
+
+// Sync makes what is present durable: a restart after a power loss will have it.
+func (s *Snapshot) Sync() error { return s.file.save() }
+
+// Err is the state that keeps pieces from being written, [ErrDiskFull] or another [ErrDisk], or nil. It goes away by itself.
+func (s *Snapshot) Err() error { return s.disk.failed() }
+
+// Start fetches everything in the background from now on.
+func (s *Snapshot) Start() { s.loop.post(func() { s.loop.startAll() }) }
+
+// SetOrigins replaces the complete URLs of the file that pieces may be taken from. What is known of an origin that stays is kept.
+func (s *Snapshot) SetOrigins(urls []string) {
+	urls = append([]string(nil), urls...)
+	s.loop.post(func() { s.loop.setOrigins(urls) })
+}
+
+// AddPeers connects to peers, host:port each, once.
+func (s *Snapshot) AddPeers(peers ...string) {
+	d := discovery{client: s.client, handle: s.handle, peers: peers, ctx: s.ctx}
+	d.offer()
+}
+
+// VerifyAll hashes every present piece again, on all cores, and returns how many were wrong or unreadable. Those are fetched
+// again. If ctx ends, bad counts what was looked at.
+func (s *Snapshot) VerifyAll(ctx context.Context) (bad int, err error) {
+	return s.file.verify(ctx, func(int) bool { return true })
+}
+
+// VerifyRestored is [Snapshot.VerifyAll] for the pieces that a restart took over on the word of the record beside the file alone;
+// each of them is hashed once per process. A program that reports a snapshot as verified and exits should call it first.
+func (s *Snapshot) VerifyRestored(ctx context.Context) (bad int, err error) {
+	return s.file.verify(ctx, s.file.vouched)
+}
+
+// noteCompletion keeps Done in step with the pieces.
+func (s *Snapshot) noteCompletion() {
+	pieces, _ := s.file.completed()
+	all := pieces == len(s.file.state)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case all && !s.complete:
+		close(s.done)
+	case !all && s.complete:
+		s.done = make(chan struct{})
+	}
+	s.complete = all
+}
+
+// diskFailed is called by writers, with the file's locks held.
+func (s *Snapshot) diskFailed(err error) {
+	if s.ctx.Err() == nil && s.disk.fail(err) {
+		signal(s.loop.diskFailed)
+	}
+}

@@ -1,0 +1,89 @@
+package swarm
+
+import "time"
+
+// Stats is how a snapshot stands. Rates are the caller's: it compares two of them.
+type Stats struct {
+	// Pieces that are present, and bytes of present pieces by where they came from. FromDisk lay there before: a restart or
+	// the producer's own file. The three add up to the bytes that are present.
+	Pieces                          int
+	FromPeers, FromOrigin, FromDisk int64
+	// ReceivedPeers and ReceivedOrigin are payload bytes as they arrive, wasted ones included.
+	ReceivedPeers, ReceivedOrigin int64
+	// Uploaded is payload sent to peers.
+	Uploaded int64
+	// Peers that are connected, and how many of them have everything.
+	Peers, Seeds int
+	// Stalled is how long nothing has arrived; 0 when nothing is missing.
+	Stalled time.Duration
+	// Origins in the order they were given.
+	Origins []OriginStats
+	// Err is [Snapshot.Err].
+	Err error
+}
+
+// OriginStats is how one origin has behaved.
+type OriginStats struct {
+	URL string
+	// Bytes of good pieces it sent.
+	Bytes int64
+	// Failures in a row; 0 if it is well. LastError is what it failed with last, even if it is well again; may be nil.
+	Failures  int
+	LastError error
+	// RetryAt is when it is asked again if it failed.
+	RetryAt time.Time
+}
+
+// Stats returns the current figures.
+func (s *Snapshot) Stats() Stats {
+	lib := s.handle.Stats()
+	pieces, bytes := s.file.completed()
+	stalled, origins := s.loop.report()
+	return Stats{
+		Pieces:         pieces,
+		FromPeers:      bytes[fromPeers],
+		FromOrigin:     bytes[fromOrigin],
+		FromDisk:       bytes[fromDisk],
+		ReceivedPeers:  lib.PeerConns.BytesReadData.Int64(),
+		ReceivedOrigin: s.fromOrigin.Load(),
+		Uploaded:       lib.BytesWrittenData.Int64(),
+		Peers:          lib.ActivePeers,
+		Seeds:          lib.ConnectedSeeders,
+		Stalled:        stalled,
+		Origins:        origins,
+		Err:            s.disk.failed(),
+	}
+}
+
+// report is what the loop knows. It may be called by any goroutine but the loop's.
+func (l *loop) report() (time.Duration, []OriginStats) {
+	type answer struct {
+		stalled time.Duration
+		origins []OriginStats
+	}
+	answers := make(chan answer, 1)
+	l.post(func() {
+		var a answer
+		if !l.s.isComplete() {
+			a.stalled = time.Since(l.lastProgress)
+		}
+		for _, o := range l.origins.list {
+			a.origins = append(a.origins, OriginStats{
+				URL: o.url, Bytes: o.bytes, Failures: o.failures, LastError: o.lastError, RetryAt: o.retryAt,
+			})
+		}
+		answers <- a
+	})
+	select {
+	case a := <-answers:
+		return a.stalled, a.origins
+	case <-l.s.ctx.Done():
+		return 0, nil
+	}
+}
+
+func (s *Snapshot) isComplete() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.complete
+}
