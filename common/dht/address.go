@@ -1,0 +1,100 @@
+package dht
+
+import (
+	"bytes"
+	"fmt"
+	"math/bits"
+	"net"
+	"net/netip"
+)
+
+// id is a node's identifier or the target of a lookup: 160 bits, compared by XOR (BEP 5).
+type id [20]byte
+
+func (a id) distance(b id) (d id) {
+	for i := range a {
+		d[i] = a[i] ^ b[i]
+	}
+	return d
+}
+
+// compare tells which of x and y is closer to a: negative when x is.
+func (a id) compare(x, y id) int {
+	dx, dy := a.distance(x), a.distance(y)
+	return bytes.Compare(dx[:], dy[:])
+}
+
+// prefix is how many leading bits a and b have in common.
+func (a id) prefix(b id) int {
+	d := a.distance(b)
+	for i, octet := range d {
+		if octet != 0 {
+			return 8*i + bits.LeadingZeros8(octet)
+		}
+	}
+	return 8 * len(d)
+}
+
+// contact is another node. A zero ID means that it is not known yet.
+type contact struct {
+	id   id
+	addr netip.AddrPort
+}
+
+// reach decides which addresses a node may speak with.
+type reach struct{ private bool }
+
+// reserved are the IPv4 ranges that are neither private nor reachable by everyone: shared address
+// space, protocol assignments, documentation, benchmarks, multicast, future use (RFC 6890).
+var reserved = [...]netip.Prefix{
+	netip.PrefixFrom(netip.AddrFrom4([4]byte{0, 0, 0, 0}), 8),
+	netip.PrefixFrom(netip.AddrFrom4([4]byte{100, 64, 0, 0}), 10),
+	netip.PrefixFrom(netip.AddrFrom4([4]byte{192, 0, 0, 0}), 24),
+	netip.PrefixFrom(netip.AddrFrom4([4]byte{192, 0, 2, 0}), 24),
+	netip.PrefixFrom(netip.AddrFrom4([4]byte{198, 18, 0, 0}), 15),
+	netip.PrefixFrom(netip.AddrFrom4([4]byte{198, 51, 100, 0}), 24),
+	netip.PrefixFrom(netip.AddrFrom4([4]byte{203, 0, 113, 0}), 24),
+	netip.PrefixFrom(netip.AddrFrom4([4]byte{224, 0, 0, 0}), 3),
+}
+
+// check fails for an address that this node must not speak with.
+func (r reach) check(a netip.AddrPort) error {
+	ip := a.Addr()
+	switch {
+	case a.Port() == 0:
+		return fmt.Errorf("address %v has no port", a)
+	case !ip.Is4():
+		return fmt.Errorf("address %v is not IPv4", a)
+	case r.private && !ip.IsPrivate() && !ip.IsLoopback():
+		return fmt.Errorf("address %v is not private, this DHT is", a)
+	case r.private:
+		return nil
+	case ip.IsPrivate() || ip.IsLoopback() || ip.IsLinkLocalUnicast():
+		return fmt.Errorf("address %v is private, this DHT is public", a)
+	}
+	for _, p := range reserved {
+		if p.Contains(ip) {
+			return fmt.Errorf("address %v is reserved", a)
+		}
+	}
+	return nil
+}
+
+// addrPort is a's IPv4 address and port, invalid when it has none.
+func addrPort(a net.Addr) netip.AddrPort {
+	u, ok := a.(*net.UDPAddr)
+	if !ok {
+		return netip.AddrPort{}
+	}
+	ap := u.AddrPort()
+	return netip.AddrPortFrom(ap.Addr().Unmap(), ap.Port())
+}
+
+// compactAddr reads an address as messages carry it. The result is invalid unless it is IPv4.
+func compactAddr(ip net.IP, port int) netip.AddrPort {
+	addr, ok := netip.AddrFromSlice(ip)
+	if !ok || port < 0 || port > 0xffff {
+		return netip.AddrPort{}
+	}
+	return netip.AddrPortFrom(addr.Unmap(), uint16(port)) //nolint:gosec // checked
+}

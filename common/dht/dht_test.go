@@ -1,0 +1,196 @@
+package dht_test
+
+import (
+	"context"
+	"errors"
+	"net"
+	"testing"
+	"time"
+
+	"snapswarm/common/dht"
+	"snapswarm/common/pointer"
+)
+
+func TestEveryNodeFindsWhatOnePut(t *testing.T) {
+	for _, size := range []int{2, 3, 5, 20} {
+		t.Run(net.JoinHostPort("nodes", string(rune('0'+size%10))), func(t *testing.T) {
+			nodes := startNetwork(t, size)
+			rec := sign(t, 5, 1)
+			began := time.Now()
+			res, err := nodes[size-1].Put(t.Context(), rec)
+			t.Logf("%d nodes: %+v in %v", size, res, time.Since(began))
+			want := min(8, size-1)
+			if err != nil || res.Closest != want || res.Stored != want || res.ReadBack < min(want, 6) || res.Newest != 5 {
+				t.Fatalf("Put = %+v, %v, want %d closest, all stored and read back", res, err, want)
+			}
+			for i, n := range nodes {
+				records := lookup(t, n)
+				if len(records) != 1 || !records[0].Equal(rec) || records[0].Verify(testChannel()) != nil {
+					t.Errorf("node %d finds %v", i, records)
+				}
+			}
+		})
+	}
+}
+
+func TestNewerRecordReplacesOlder(t *testing.T) {
+	nodes := startNetwork(t, 5)
+	for seq := int64(1); seq <= 3; seq++ {
+		if _, err := nodes[1].Put(t.Context(), sign(t, seq, byte(seq))); err != nil {
+			t.Fatal(err)
+		}
+		if got := lookup(t, nodes[2]); len(got) != 1 || got[0].Seq != seq {
+			t.Errorf("after put of seq %d: found %v", seq, got)
+		}
+	}
+	res, err := nodes[3].Put(t.Context(), sign(t, 2, 2))
+	if !errors.Is(err, dht.ErrNewer) || res.Newest != 3 || res.Stored != 0 {
+		t.Errorf("Put of an older seq = %+v, %v, want %v and newest 3", res, err, dht.ErrNewer)
+	}
+	if _, err := nodes[3].Put(t.Context(), sign(t, 3, 9)); !errors.Is(err, pointer.ErrConflict) {
+		t.Errorf("Put of another value of the same seq = %v, want %v", err, pointer.ErrConflict)
+	}
+	if _, err := nodes[3].Put(t.Context(), sign(t, 3, 3)); err != nil {
+		t.Errorf("Put of the same again, from another node = %v", err)
+	}
+}
+
+func TestPutRefusesWhatIsNotValid(t *testing.T) {
+	rec := sign(t, 5, 1)
+	rec.Sig[0] ^= 1
+	if _, err := startNetwork(t, 2)[0].Put(t.Context(), rec); !errors.Is(err, pointer.ErrSignature) {
+		t.Errorf("Put = %v, want %v", err, pointer.ErrSignature)
+	}
+}
+
+func TestReputOnlyWhileFewNodesHoldIt(t *testing.T) {
+	clock := newClock()
+	nodes := []*dht.Node{startNode(t, dht.Config{Bootstrap: []string{}, Now: clock.now})}
+	for range 4 {
+		nodes = append(nodes, startNode(t, dht.Config{Bootstrap: []string{address(nodes[0]).String()}, Now: clock.now}))
+	}
+	for _, n := range nodes {
+		eventually(t, func() bool { return n.Stats().Nodes == 4 }, "network does not form")
+	}
+	rec := sign(t, 5, 1)
+	if _, err := nodes[0].Put(t.Context(), rec); err != nil {
+		t.Fatal(err)
+	}
+	for i, n := range nodes {
+		if res, err := n.Reput(t.Context(), rec); err != nil || res.Put || res.Holding != 4 {
+			t.Errorf("node %d: Reput while all four others hold it = %+v, %v, want nothing put", i, res, err)
+		}
+	}
+	clock.advance(3 * time.Hour) // everybody's copy expires
+	if got := lookup(t, nodes[2]); len(got) != 0 {
+		t.Fatalf("after three hours %v is still there", got)
+	}
+	res, err := nodes[3].Reput(t.Context(), rec)
+	if err != nil || !res.Put || res.Stored != 4 || res.Holding != 0 {
+		t.Errorf("Reput of an expired record = %+v, %v, want it put to 4", res, err)
+	}
+	newcomer := startNode(t, dht.Config{Bootstrap: []string{address(nodes[0]).String()}, Now: clock.now})
+	eventually(t, func() bool { return newcomer.Stats().Nodes == 5 }, "newcomer knows %d nodes, want 5", newcomer.Stats().Nodes)
+	if res, err = nodes[4].Reput(t.Context(), rec); err != nil || !res.Put || res.Closest != 5 || res.Holding != 4 || res.Stored != 5 {
+		t.Errorf("Reput with a newcomer that holds nothing = %+v, %v, want it put to 5, of which 4 held it", res, err)
+	}
+	if _, err := nodes[0].Put(t.Context(), sign(t, 6, 2)); err != nil {
+		t.Fatal(err)
+	}
+	if res, err = nodes[2].Reput(t.Context(), rec); !errors.Is(err, dht.ErrNewer) || res.Put || res.Newest != 6 {
+		t.Errorf("Reput of an old record = %+v, %v, want %v", res, err, dht.ErrNewer)
+	}
+}
+
+func TestNobodyToAskIsSaidAtOnce(t *testing.T) {
+	n := startNode(t, dht.Config{Bootstrap: []string{}})
+	began := time.Now()
+	if _, err := n.Lookup(t.Context(), testChannel()); !errors.Is(err, dht.ErrNoNodes) {
+		t.Errorf("Lookup = %v, want %v", err, dht.ErrNoNodes)
+	}
+	if _, err := n.Put(t.Context(), sign(t, 5, 1)); !errors.Is(err, dht.ErrNoNodes) {
+		t.Errorf("Put = %v, want %v", err, dht.ErrNoNodes)
+	}
+	if took := time.Since(began); took > 5*time.Second {
+		t.Errorf("took %v", took)
+	}
+}
+
+func TestLookupAtStartWaitsForTheNetwork(t *testing.T) {
+	late := listen(t)
+	first := late.LocalAddr().String()
+	n := startNode(t, dht.Config{Bootstrap: []string{first}})
+	type result struct {
+		records []pointer.Record
+		err     error
+	}
+	done := make(chan result, 1)
+	go func() {
+		records, err := n.Lookup(t.Context(), testChannel())
+		done <- result{records, err}
+	}()
+	// The bootstrap node is mute for longer than a query takes, then comes to life.
+	select {
+	case r := <-done:
+		t.Fatalf("Lookup gave up: %+v", r)
+	case <-time.After(3 * queryTimeout):
+	}
+	boot, err := dht.New(dht.Config{Conn: late, Private: true, QueryTimeout: queryTimeout})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer boot.Close()
+	if r := <-done; r.err != nil || len(r.records) != 0 {
+		t.Errorf("Lookup = %+v, want nothing found and no error", r)
+	}
+}
+
+func TestLookupEndsWithItsContextAndWithTheNode(t *testing.T) {
+	mute := listen(t)
+	defer mute.Close()
+	n, stop := startStoppable(t, dht.Config{Bootstrap: []string{mute.LocalAddr().String()}})
+	defer stop()
+	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	if _, err := n.Lookup(ctx, testChannel()); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("Lookup = %v, want %v", err, context.DeadlineExceeded)
+	}
+	done := make(chan error, 1)
+	go func() {
+		_, err := n.Lookup(t.Context(), testChannel())
+		done <- err
+	}()
+	stop()
+	if err := <-done; !errors.Is(err, dht.ErrClosed) {
+		t.Errorf("Lookup while the node closes = %v, want %v", err, dht.ErrClosed)
+	}
+	if _, err := n.Lookup(t.Context(), testChannel()); !errors.Is(err, dht.ErrClosed) {
+		t.Errorf("Lookup after that = %v, want %v", err, dht.ErrClosed)
+	}
+}
+
+func TestTorrentsAnnounceAndFindPeersThroughTheServer(t *testing.T) {
+	nodes := startNetwork(t, 5)
+	hash := [20]byte{1, 2, 3}
+	announce, err := nodes[1].Server().AnnounceTraversal(hash, announcePort(7001))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range announce.Peers { // drained as the torrent client does; closed when announced
+	}
+	defer announce.Close()
+	find, err := nodes[3].Server().AnnounceTraversal(hash)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer find.Close()
+	found := map[string]int{}
+	for values := range find.Peers {
+		for _, p := range values.Peers {
+			found[p.String()]++
+		}
+	}
+	if len(found) != 1 || found["127.0.0.1:7001"] < 2 {
+		t.Errorf("peers found %v, want 127.0.0.1:7001 from several nodes", found)
+	}
+}

@@ -1,0 +1,124 @@
+package dht
+
+import (
+	"container/list"
+	"net/netip"
+	"sync"
+	"time"
+
+	"github.com/anacrolix/dht/v2/krpc"
+	peer_store "github.com/anacrolix/dht/v2/peer-store"
+)
+
+const (
+	// peerTTL is how long an announced peer is kept. Clients announce about every 15 to 30 minutes.
+	peerTTL = 45 * time.Minute
+	// maxPeersPerHash and maxPeersReturned bound what one torrent takes of memory and of a reply.
+	maxPeersPerHash  = 200
+	maxPeersReturned = 50
+)
+
+// peerStore keeps the peers that others announced here, for [peerTTL], at most [maxPeersPerHash] of
+// each torrent and so many torrents. When it is full, the torrent announced least recently goes.
+type peerStore struct {
+	max int
+	now func() time.Time
+
+	mu     sync.Mutex
+	byHash map[id]*list.Element // of *swarm; guarded by mu
+	order  *list.List           // least recently announced in front; guarded by mu
+}
+
+// swarm is the peers of one torrent.
+type swarm struct {
+	hash  id
+	last  time.Time
+	peers map[netip.AddrPort]time.Time
+}
+
+var _ peer_store.Interface = (*peerStore)(nil)
+
+func newPeerStore(limit int, now func() time.Time) *peerStore {
+	return &peerStore{max: limit, now: now, byHash: make(map[id]*list.Element), order: list.New()}
+}
+
+// AddPeer notes that a peer announced itself.
+func (s *peerStore) AddPeer(hash peer_store.InfoHash, peer krpc.NodeAddr) {
+	addr := compactAddr(peer.IP, peer.Port)
+	if !addr.IsValid() || addr.Port() == 0 {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.expire()
+	e := s.byHash[id(hash)]
+	if e == nil {
+		for len(s.byHash) >= s.max {
+			s.remove(s.order.Front())
+		}
+		e = s.order.PushBack(&swarm{hash: id(hash), peers: make(map[netip.AddrPort]time.Time)})
+		s.byHash[id(hash)] = e
+	}
+	s.order.MoveToBack(e)
+	sw := e.Value.(*swarm) //nolint:forcetypeassert // only kind
+	sw.last = s.now()
+	sw.add(addr)
+}
+
+// add notes addr, in the place of any other one when the swarm is full.
+func (sw *swarm) add(addr netip.AddrPort) {
+	if _, known := sw.peers[addr]; !known && len(sw.peers) >= maxPeersPerHash {
+		for other := range sw.peers {
+			delete(sw.peers, other)
+			break
+		}
+	}
+	sw.peers[addr] = sw.last
+}
+
+// GetPeers returns some of the peers of a torrent, at random.
+func (s *peerStore) GetPeers(hash peer_store.InfoHash) []krpc.NodeAddr {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.expire()
+	e := s.byHash[id(hash)]
+	if e == nil {
+		return nil
+	}
+	sw := e.Value.(*swarm) //nolint:forcetypeassert // only kind
+	var peers []krpc.NodeAddr
+	for addr, at := range sw.peers { // Go's maps iterate from a random place
+		if s.now().Sub(at) >= peerTTL {
+			delete(sw.peers, addr)
+			continue
+		}
+		if len(peers) < maxPeersReturned {
+			peers = append(peers, krpc.NodeAddr{IP: addr.Addr().AsSlice(), Port: int(addr.Port())})
+		}
+	}
+	return peers
+}
+
+// len is how many torrents have peers here.
+func (s *peerStore) len() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.expire()
+	return len(s.byHash)
+}
+
+// expire drops torrents without recent announces. Caller holds s.mu.
+func (s *peerStore) expire() {
+	for e := s.order.Front(); e != nil; e = s.order.Front() {
+		if s.now().Sub(e.Value.(*swarm).last) < peerTTL { //nolint:forcetypeassert // only kind
+			return
+		}
+		s.remove(e)
+	}
+}
+
+// remove forgets a torrent. Caller holds s.mu.
+func (s *peerStore) remove(e *list.Element) {
+	delete(s.byHash, e.Value.(*swarm).hash) //nolint:forcetypeassert // only kind
+	s.order.Remove(e)
+}

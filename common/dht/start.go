@@ -1,0 +1,153 @@
+package dht
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/anacrolix/dht/v2"
+)
+
+// ErrNoNodes means that no other node answered: the network is away, UDP is blocked, or there is no
+// bootstrap node that lives.
+var ErrNoNodes = errors.New("no DHT node answers")
+
+const (
+	// resolveAgain is how long the addresses of bootstrap nodes are believed.
+	resolveAgain = 10 * time.Minute
+	// enough is how many nodes a traversal begins with before it turns to bootstrap nodes.
+	enough = width
+)
+
+// publicRouters are the well-known entry points of the mainline DHT.
+func publicRouters() []string {
+	return []string{
+		"router.bittorrent.com:6881", "router.utorrent.com:6881",
+		"dht.libtorrent.org:25401", "dht.transmissionbt.com:6881", "dht.aelitis.com:6881",
+	}
+}
+
+// hostPort is a bootstrap node as configured.
+type hostPort struct {
+	host string
+	port uint16
+}
+
+func parseHostPorts(list []string) ([]hostPort, error) {
+	var parsed []hostPort
+	for _, s := range list {
+		host, portText, err := net.SplitHostPort(s)
+		if err != nil {
+			return nil, fmt.Errorf("bootstrap node %q: want host:port: %w", s, err)
+		}
+		port, err := strconv.ParseUint(portText, 10, 16)
+		if err != nil || port == 0 || host == "" {
+			return nil, fmt.Errorf("bootstrap node %q: want host:port", s)
+		}
+		parsed = append(parsed, hostPort{host: host, port: uint16(port)})
+	}
+	return parsed, nil
+}
+
+// resolved are the addresses of the bootstrap nodes, and why others have none.
+type resolved struct {
+	mu     sync.Mutex // held while resolving, so that it happens once
+	at     time.Time
+	nodes  []contact
+	reason error
+}
+
+// routers returns the addresses of the bootstrap nodes. Those that do not resolve, or that the
+// node must not speak with, are left out; the error names them when nothing else is left.
+func (n *Node) routers(ctx context.Context) ([]contact, error) {
+	r := &n.resolved
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(r.nodes) > 0 && time.Since(r.at) < resolveAgain {
+		return r.nodes, nil
+	}
+	var mu sync.Mutex
+	var errs []error
+	var wg sync.WaitGroup
+	var nodes []contact
+	for _, hp := range n.bootstrap {
+		wg.Go(func() {
+			found, err := hp.resolve(ctx, n.conn.reach)
+			mu.Lock()
+			defer mu.Unlock()
+			nodes, errs = append(nodes, found...), append(errs, err)
+		})
+	}
+	wg.Wait()
+	if ctx.Err() == nil && len(nodes) > 0 {
+		r.nodes, r.at = nodes, time.Now()
+	}
+	if len(nodes) == 0 {
+		return nil, errors.Join(errs...)
+	}
+	return nodes, nil
+}
+
+func (hp hostPort) resolve(ctx context.Context, r reach) ([]contact, error) {
+	ips, err := net.DefaultResolver.LookupNetIP(ctx, "ip4", hp.host)
+	if err != nil {
+		return nil, fmt.Errorf("bootstrap node: %w", err)
+	}
+	var nodes []contact
+	for _, ip := range ips {
+		addr := netip.AddrPortFrom(ip.Unmap(), hp.port)
+		if err = r.check(addr); err != nil {
+			err = fmt.Errorf("bootstrap node %s: %w", hp.host, err)
+			continue
+		}
+		nodes = append(nodes, contact{addr: addr})
+	}
+	if len(nodes) > 0 {
+		return nodes, nil
+	}
+	return nil, err
+}
+
+// startNodes returns nodes from which to walk towards target: those that answered lately; and while
+// they are few, those that answered once (the machine may have slept), those of an earlier run and
+// the bootstrap nodes.
+func (n *Node) startNodes(ctx context.Context, target id) ([]contact, error) {
+	nodes := n.book.closest(target, 2*width, netip.AddrPort{})
+	if len(nodes) >= enough {
+		return nodes, nil
+	}
+	nodes = append(append(nodes, n.book.all()...), n.saved...)
+	routers, err := n.routers(ctx)
+	nodes = append(nodes, routers...)
+	if len(nodes) == 0 {
+		return nil, noNodes(err)
+	}
+	return nodes, nil
+}
+
+func noNodes(reason error) error {
+	if reason == nil {
+		return fmt.Errorf("%w: none is configured or known", ErrNoNodes)
+	}
+	return fmt.Errorf("%w: %s", ErrNoNodes, strings.ReplaceAll(reason.Error(), "\n", "; "))
+}
+
+// startingNodes serves the library when its own table is empty.
+func (n *Node) startingNodes() ([]dht.Addr, error) {
+	nodes, err := n.startNodes(n.ctx, n.id)
+	if err != nil {
+		return nil, err
+	}
+	var addrs []dht.Addr
+	for _, c := range slices.Compact(nodes) {
+		addrs = append(addrs, dht.NewAddr(net.UDPAddrFromAddrPort(c.addr)))
+	}
+	return addrs, nil
+}
