@@ -11,8 +11,10 @@ import (
 	"time"
 )
 
-// opsGrace is how long answers on METRICS_ADDR may take to end when the process stops.
-const opsGrace = time.Second
+const (
+	opsGrace       = time.Second      // how long answers on METRICS_ADDR may take to end when the process stops
+	opsReadTimeout = 10 * time.Second // how long a request there may take to arrive
+)
 
 // Listen opens addr for TCP. Its error names the setting that the address came from, and what to do.
 func Listen(ctx context.Context, setting string, addr Addr) (net.Listener, error) {
@@ -54,7 +56,9 @@ func ServeHTTP(ctx context.Context, ln net.Listener, srv *http.Server, grace tim
 	if err := srv.Shutdown(drain); err != nil {
 		_ = srv.Close() // the listener is closed already, and the connections are no longer wanted
 	}
-	<-served
+	if err := <-served; !errors.Is(err, http.ErrServerClosed) {
+		return fmt.Errorf("serve HTTP on %s: %w", ln.Addr(), err)
+	}
 	return nil
 }
 
@@ -80,7 +84,12 @@ func ListenOps(ctx context.Context, addr OptionalAddr, health *Health, metrics h
 	if metrics != nil {
 		mux.Handle("GET /metrics", metrics)
 	}
-	return &Ops{ln, &http.Server{Handler: mux, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelWarn)}}, nil
+	return &Ops{ln, &http.Server{
+		Handler:           mux,
+		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelWarn),
+		ReadHeaderTimeout: opsReadTimeout,
+		ReadTimeout:       opsReadTimeout,
+	}}, nil
 }
 
 // Addr returns the address that is open, with the port that the system chose; nil when disabled.

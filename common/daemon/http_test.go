@@ -139,6 +139,7 @@ func TestServeHTTPReportsABrokenListener(t *testing.T) {
 
 // readAll returns what came before the connection ended, well or not.
 func readAll(t *testing.T, url string) string {
+	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
 	if err != nil {
 		t.Error(err)

@@ -37,8 +37,8 @@ type testConfig struct {
 	daemon.Common
 	Retain   time.Duration `env:"RETAIN" envDefault:"7d" group:"Test" help:"how long old versions are kept"`
 	Cache    daemon.Bytes  `env:"CACHE_SIZE" envDefault:"0" help:"size of the cache"`
-	Upload   daemon.Rate   `env:"UPLOAD_LIMIT" help:"limit of the upload"`
-	Slots    int           `env:"SLOTS" envDefault:"4" help:"how many at once"`
+	Upload   daemon.Rate   `env:"UPLOAD_LIMIT" group:"Network" help:"limit of the upload"`
+	Slots    int           `env:"SLOTS" envDefault:"4" group:"Test" help:"how many at once"`
 	Password daemon.Secret `env:"S3_SECRET_ACCESS_KEY" alias:"AWS_SECRET_ACCESS_KEY" help:"secret of the bucket"`
 }
 

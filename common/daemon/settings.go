@@ -3,6 +3,7 @@ package daemon
 import (
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 	"time"
 
@@ -29,7 +30,7 @@ func (s Setting) fileKey() string  { return s.Key + "_FILE" }
 func (s Setting) fileFlag() string { return s.Flag + "-file" }
 
 // Settings returns what can be set in cfg, a pointer to a struct with env tags, in the order of its fields. Embedded
-// structs count as part of it. The errors are mistakes in the struct, such as a missing help text.
+// structs count as part of it, and a group that is opened again goes on. The errors are mistakes in the struct, such as a missing help text.
 func Settings(cfg any) ([]Setting, error) {
 	params, err := env.GetFieldParams(cfg)
 	if err != nil {
@@ -52,7 +53,19 @@ func Settings(cfg any) ([]Setting, error) {
 			field: field.Name, isList: isList(field.Type),
 		})
 	}
-	return settings, nil
+	return byGroup(settings), nil
+}
+
+// byGroup puts the settings of a group together, where its first one stands.
+func byGroup(settings []Setting) []Setting {
+	first := make(map[string]int)
+	for i, s := range settings {
+		if _, ok := first[s.Group]; !ok {
+			first[s.Group] = i
+		}
+	}
+	slices.SortStableFunc(settings, func(a, b Setting) int { return first[a.Group] - first[b.Group] })
+	return settings
 }
 
 // settingFields returns the fields with an env tag by their key, and the heading each stands under.

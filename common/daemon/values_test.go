@@ -48,7 +48,7 @@ func TestRate(t *testing.T) {
 func TestParseDuration(t *testing.T) {
 	const day = 24 * time.Hour
 	for text, want := range map[string]time.Duration{
-		"0": 0, "600": 10 * time.Minute, "10m": 10 * time.Minute, "14d": 14 * day, "1d12h": day + 12*time.Hour, "1.5h": 90 * time.Minute, " 5s ": 5 * time.Second, "250ms": 250 * time.Millisecond,
+		"0": 0, "600": 10 * time.Minute, "10m": 10 * time.Minute, "14d": 14 * day, "1d12h": day + 12*time.Hour, "1.5h": 90 * time.Minute, "5s\n": 5 * time.Second, "250ms": 250 * time.Millisecond,
 	} {
 		if got, err := daemon.ParseDuration(text); err != nil || got != want {
 			t.Errorf("%q = %v, %v, want %v", text, got, err, want)
