@@ -1,0 +1,206 @@
+package follow
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"snapswarm/common/daemon"
+	"snapswarm/common/pointer"
+	"snapswarm/common/snapshot"
+)
+
+// channel follows one channel. Its loop owns everything but what mu guards; jobs run beside it and hand their results
+// to events.
+type channel struct {
+	cfg    Config
+	ch     snapshot.Channel
+	log    *slog.Logger
+	seals  seals
+	unpack *unpacker // nil: nothing is unpacked
+
+	events chan func() // run by the loop
+	jobs   sync.WaitGroup
+
+	record   pointer.Record // the newest; Seq 0 while there is none
+	pointer  pointer.Pointer
+	expired  bool // said so
+	searches int  // that failed in a row
+	transfer *transfer
+	verdicts map[snapshot.InfoHash]verdict
+	working  map[snapshot.InfoHash]kind // the job that runs on a version
+	attempts map[action]*attempt        // what failed, and when it is tried again
+	faults   map[string]error           // what is wrong now, by what it is about
+	past     Stats                      // traffic of what was discarded
+
+	mu     sync.Mutex
+	status Status // guarded by mu
+}
+
+// verdict is what was found out about a complete version.
+type verdict struct{ verified, broken, extracted bool }
+
+func newChannel(cfg Config, ch snapshot.Channel) *channel {
+	c := &channel{
+		cfg:      cfg,
+		ch:       ch,
+		log:      cfg.Log.With("channel", ch.Salt),
+		seals:    sealsOf(cfg.DataDir, ch.Salt),
+		events:   make(chan func()),
+		verdicts: make(map[snapshot.InfoHash]verdict),
+		working:  make(map[snapshot.InfoHash]kind),
+		attempts: make(map[action]*attempt),
+		faults:   make(map[string]error),
+		status:   Status{Channel: ch, State: Searching, Beat: time.Now()},
+	}
+	if cfg.Extract {
+		c.unpack = newUnpacker(cfg, ch.Salt, c.log)
+	}
+	return c
+}
+
+// run follows the channel until ctx ends, and returns when its jobs have.
+func (c *channel) run(ctx context.Context) {
+	defer c.leave()
+	c.remember(ctx)
+	search, reput := time.NewTimer(0), time.NewTimer(jitter(reputEvery))
+	defer search.Stop()
+	defer reput.Stop()
+	turn := time.NewTicker(tick)
+	defer turn.Stop()
+	for {
+		c.turn(ctx)
+		select {
+		case <-ctx.Done():
+			return
+		case <-search.C:
+			c.search(ctx, search)
+		case <-reput.C:
+			c.reput(ctx)
+			reput.Reset(jitter(reputEvery))
+		case event := <-c.events:
+			event()
+		case <-turn.C:
+		}
+	}
+}
+
+func (c *channel) leave() {
+	c.jobs.Wait()
+	if c.transfer != nil {
+		c.transfer.task.Cancel()
+	}
+}
+
+// beside runs job in a goroutine and then what it returns in the loop.
+func (c *channel) beside(ctx context.Context, job func() func()) {
+	c.jobs.Go(func() {
+		then := job()
+		select {
+		case c.events <- then:
+		case <-ctx.Done():
+		}
+	})
+}
+
+// turn looks at what is here and does what plan says.
+func (c *channel) turn(ctx context.Context) {
+	now := time.Now()
+	c.look(now)
+	copies := c.copies()
+	for _, a := range plan(c.held(copies), c.pointer.InfoHash, now, c.policy()) {
+		if at := c.attempts[a]; c.working[a.infoHash] == "" && (at == nil || !now.Before(at.next)) {
+			c.act(ctx, a, copies[a.infoHash], now)
+		}
+	}
+	c.report(now)
+}
+
+func (c *channel) policy() policy {
+	return policy{retain: c.cfg.Retain, extract: c.unpack != nil, free: c.cfg.disks.free(c.cfg.DataDir)}
+}
+
+// look watches the download under way.
+func (c *channel) look(now time.Time) {
+	t := c.transfer
+	if t == nil {
+		return
+	}
+	t.look(now)
+	if isDone(t.copy) {
+		t.task.Done()
+		c.transfer = nil
+		c.fault("download", nil)
+		return
+	}
+	c.fault("download", t.fault(now, c.cfg.StallTimeout))
+}
+
+func (c *channel) copies() map[snapshot.InfoHash]Copy {
+	out := make(map[snapshot.InfoHash]Copy)
+	for _, cp := range c.cfg.Peer.Copies(c.ch.Salt) {
+		out[cp.Torrent().InfoHash] = cp
+	}
+	return out
+}
+
+// held describes the copies for plan.
+func (c *channel) held(copies map[snapshot.InfoHash]Copy) []held {
+	out := make([]held, 0, len(copies))
+	for ih, cp := range copies {
+		h := held{infoHash: ih, version: cp.Version(), length: cp.Torrent().Length, completed: cp.Completed(), complete: isDone(cp)}
+		if d := cp.Torrent().Description; d != nil {
+			h.retain = d.Retain
+		}
+		if t := c.transfer; t != nil && t.copy.Torrent().InfoHash == ih {
+			h.running, h.stalled = true, c.faults["download"] != nil && t.last.Disk == nil
+		}
+		if h.complete {
+			v := c.verdict(cp)
+			h.verified, h.broken, h.extracted = v.verified, v.broken, v.extracted
+		} else {
+			delete(c.verdicts, ih) // also if it was complete until a piece turned out to be damaged
+		}
+		h.busy = c.working[ih] != ""
+		out = append(out, h)
+	}
+	return out
+}
+
+// verdict looks at the disk once per complete copy.
+func (c *channel) verdict(cp Copy) verdict {
+	ih := cp.Torrent().InfoHash
+	v, ok := c.verdicts[ih]
+	if !ok {
+		v.verified = intact(cp, c.seals)
+		v.extracted = c.unpack != nil && c.unpack.done(cp)
+		c.verdicts[ih] = v
+	}
+	return v
+}
+
+// fault notes what is wrong with something, or, with a nil err, that nothing is any more. It logs what changed.
+func (c *channel) fault(about string, err error) {
+	before := c.faults[about]
+	switch {
+	case err == nil && before != nil:
+		delete(c.faults, about)
+		c.log.Info("recovered", "about", about, "was", before)
+	case err != nil && before == nil:
+		c.log.Warn("something is wrong", "about", about, "err", err)
+		c.faults[about] = err
+	case err != nil:
+		c.faults[about] = err
+	}
+}
+
+// label names work on a version in progress lines.
+func (c *channel) label(what string, version snapshot.Version) string {
+	return fmt.Sprintf("%s %s %s", what, c.ch.Salt, version)
+}
+
+func (c *channel) start(what string, version snapshot.Version, total int64) *daemon.Task {
+	return c.cfg.Progress.Start(c.label(what, version), total)
+}

@@ -1,0 +1,362 @@
+package follow_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/ed25519"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"snapswarm/common/archive"
+	"snapswarm/common/daemon"
+	"snapswarm/common/pointer"
+	"snapswarm/common/snapshot"
+	"snapswarm/mirror/follow"
+)
+
+// publisher signs for one channel and has the archives of its versions.
+type publisher struct {
+	key      ed25519.PrivateKey
+	channel  snapshot.Channel
+	ttl      time.Duration
+	archives map[snapshot.InfoHash][]byte
+	torrents map[snapshot.InfoHash]*snapshot.Torrent
+}
+
+func newPublisher(t *testing.T, salt string) *publisher {
+	t.Helper()
+	seed := sha256.Sum256([]byte(salt))
+	p := &publisher{key: ed25519.NewKeyFromSeed(seed[:]), ttl: 14 * 24 * time.Hour, archives: map[snapshot.InfoHash][]byte{}, torrents: map[snapshot.InfoHash]*snapshot.Torrent{}}
+	var err error
+	p.channel, err = snapshot.NewChannel(p.key.Public().(ed25519.PublicKey), salt) //nolint:forcetypeassert // documented
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+// snapshot packs raw as the version of now; change may lie about it.
+func (p *publisher) snapshot(t *testing.T, raw string, change ...func(*snapshot.Description)) snapshot.InfoHash {
+	t.Helper()
+	var packed bytes.Buffer
+	r, err := archive.Write(t.Context(), &packed, archive.ReaderSource("data.ldb", bytes.NewReader([]byte(raw))), archive.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := &snapshot.Description{
+		Version: snapshot.NewVersion(time.Now(), 0), Created: time.Now(), Kind: snapshot.KindFile,
+		SHA256: r.SHA256, RawSize: r.RawSize, RawSHA256: r.RawSHA256, RawName: "data.ldb",
+		Codec: snapshot.Codec{Format: snapshot.FormatZstd, Chunk: r.Chunk, Encoder: r.Encoder, Level: r.Level},
+	}
+	for _, f := range change {
+		f(d)
+	}
+	hasher := snapshot.NewPieceHasher(snapshot.MinPieceLength)
+	_, _ = hasher.Write(packed.Bytes())
+	pieces, size := hasher.Sum()
+	torrent, err := snapshot.NewTorrent(snapshot.Content{Name: "data.ldb.zst", Length: size, PieceLength: snapshot.MinPieceLength, Pieces: pieces, Description: d})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.archives[torrent.InfoHash], p.torrents[torrent.InfoHash] = packed.Bytes(), torrent
+	return torrent.InfoHash
+}
+
+// sign makes the pointer of now to ih.
+func (p *publisher) sign(t *testing.T, ih snapshot.InfoHash) pointer.Record {
+	t.Helper()
+	ptr := pointer.Pointer{InfoHash: ih, Created: time.Now(), Expires: time.Now().Add(p.ttl)}
+	rec, err := pointer.Sign(p.key, p.channel.Salt, time.Now().UnixMilli(), ptr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return rec
+}
+
+// publish is snapshot and sign.
+func (p *publisher) publish(t *testing.T, raw string, change ...func(*snapshot.Description)) pointer.Record {
+	t.Helper()
+	return p.sign(t, p.snapshot(t, raw, change...))
+}
+
+// fakePeer is a swarm in memory: what its tests say is what is found, and data comes when they say.
+type fakePeer struct {
+	dir        string
+	publishers map[snapshot.Channel]*publisher
+
+	mu       sync.Mutex
+	answer   map[snapshot.Channel]pointer.Record
+	failure  error // of Resolve
+	openErr  error
+	accepted map[snapshot.Channel]pointer.Record
+	held     []*fakeCopy
+	resolved []time.Time
+	reputs   []time.Time
+}
+
+func newFakePeer(t *testing.T, publishers ...*publisher) *fakePeer {
+	t.Helper()
+	p := &fakePeer{
+		dir: t.TempDir(), publishers: map[snapshot.Channel]*publisher{},
+		answer: map[snapshot.Channel]pointer.Record{}, accepted: map[snapshot.Channel]pointer.Record{},
+	}
+	for _, pub := range publishers {
+		p.publishers[pub.channel] = pub
+	}
+	return p
+}
+
+// set changes what the fake answers, under its lock.
+func (p *fakePeer) set(change func()) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	change()
+}
+
+func (p *fakePeer) announce(rec pointer.Record) {
+	p.set(func() { p.answer[rec.Channel()] = rec })
+}
+
+func (p *fakePeer) Resolve(_ context.Context, ch snapshot.Channel) (pointer.Resolution, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.resolved = append(p.resolved, time.Now())
+	known := func(rec pointer.Record) pointer.Resolution {
+		ptr, err := rec.Pointer()
+		if err != nil {
+			return pointer.Resolution{}
+		}
+		return pointer.Resolution{Record: rec, Pointer: ptr, Source: "fake"}
+	}
+	rec, ok := p.answer[ch]
+	switch {
+	case p.failure != nil:
+		return known(p.accepted[ch]), p.failure
+	case !ok:
+		return known(p.accepted[ch]), fmt.Errorf("fake: %w", pointer.ErrNotFound)
+	}
+	p.accepted[ch] = rec
+	return known(rec), nil
+}
+
+func (p *fakePeer) Newest(ch snapshot.Channel) (pointer.Record, bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	rec, ok := p.accepted[ch]
+	return rec, ok
+}
+
+func (p *fakePeer) Reput(context.Context, pointer.Record) error {
+	p.set(func() { p.reputs = append(p.reputs, time.Now()) })
+	return nil
+}
+
+func (p *fakePeer) Open(ctx context.Context, ch snapshot.Channel, rec pointer.Record) (follow.Copy, error) {
+	ptr, err := rec.Pointer()
+	if err != nil {
+		return nil, err
+	}
+	p.mu.Lock()
+	failure := p.openErr
+	p.mu.Unlock()
+	if failure != nil {
+		<-ctx.Done() // like the real one, which tries until then
+		return nil, failure
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, c := range p.held {
+		if c.torrent.InfoHash == ptr.InfoHash {
+			return c, nil
+		}
+	}
+	pub := p.publishers[ch]
+	c := &fakeCopy{peer: p, salt: ch.Salt, torrent: pub.torrents[ptr.InfoHash], content: pub.archives[ptr.InfoHash], done: make(chan struct{})}
+	c.path = filepath.Join(p.dir, ch.Salt, string(c.Version()), c.torrent.Name)
+	p.held = append(p.held, c)
+	return c, errors.Join(os.MkdirAll(filepath.Dir(c.path), 0o755), os.WriteFile(c.path, nil, 0o644))
+}
+
+func (p *fakePeer) Copies(salt string) []follow.Copy {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	var out []follow.Copy
+	for _, c := range p.held {
+		if c.salt == salt {
+			out = append(out, c)
+		}
+	}
+	return out
+}
+
+func (p *fakePeer) Discard(_ context.Context, cp follow.Copy) error {
+	p.set(func() { p.held = slices.DeleteFunc(p.held, func(c *fakeCopy) bool { return c == cp }) })
+	return os.RemoveAll(filepath.Dir(cp.Path()))
+}
+
+// versions are the info-hashes held, oldest first.
+func (p *fakePeer) versions() []snapshot.InfoHash {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	var out []snapshot.InfoHash
+	for _, c := range p.held {
+		out = append(out, c.torrent.InfoHash)
+	}
+	return out
+}
+
+// asked are the times at which the pointer was looked for.
+func (p *fakePeer) asked() (times []time.Time) {
+	p.set(func() { times = slices.Clone(p.resolved) })
+	return times
+}
+
+// copyOf is the copy that was opened for ih.
+func (p *fakePeer) copyOf(t *testing.T, ih snapshot.InfoHash) *fakeCopy {
+	t.Helper()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, c := range p.held {
+		if c.torrent.InfoHash == ih {
+			return c
+		}
+	}
+	t.Fatalf("%s was not opened", ih)
+	return nil
+}
+
+// fakeCopy arrives as deliver says.
+type fakeCopy struct {
+	peer    *fakePeer
+	salt    string
+	torrent *snapshot.Torrent
+	content []byte
+	path    string
+
+	// Guarded by peer.mu.
+	running bool
+	present int64
+	bad     int // that Check finds, once
+	disk    error
+	origins map[string]error
+	done    chan struct{}
+}
+
+func (c *fakeCopy) Version() snapshot.Version  { return c.torrent.Description.Version }
+func (c *fakeCopy) Torrent() *snapshot.Torrent { return c.torrent }
+func (c *fakeCopy) Path() string               { return c.path }
+func (c *fakeCopy) Start()                     { c.peer.set(func() { c.running = true }) }
+func (c *fakeCopy) Stop()                      { c.peer.set(func() { c.running = false }) }
+
+func (c *fakeCopy) Completed() (n int64) {
+	c.peer.set(func() { n = c.present })
+	return n
+}
+
+func (c *fakeCopy) Done() (done <-chan struct{}) {
+	c.peer.set(func() { done = c.done })
+	return done
+}
+
+func (c *fakeCopy) Check(context.Context) (bad int, err error) {
+	c.peer.set(func() {
+		if bad, c.bad = c.bad, 0; bad > 0 {
+			c.present, c.done = 0, make(chan struct{})
+		}
+	})
+	return bad, nil
+}
+
+func (c *fakeCopy) Stats() (s follow.Stats) {
+	c.peer.set(func() {
+		s = follow.Stats{FromPeers: c.present, Received: c.present, Peers: 3, Disk: c.disk, Origins: c.origins}
+	})
+	return s
+}
+
+// deliver lets the part of the file up to percent arrive, if the copy was started.
+func (c *fakeCopy) deliver(t *testing.T, percent int64) {
+	t.Helper()
+	c.peer.mu.Lock()
+	defer c.peer.mu.Unlock()
+	if !c.running {
+		t.Fatalf("%s is not being downloaded", c.Version())
+	}
+	c.present = int64(len(c.content)) * percent / 100
+	if err := os.WriteFile(c.path, c.content[:c.present], 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if percent == 100 {
+		close(c.done)
+	}
+}
+
+// mirror is a follower in a bubble of its own time.
+type mirror struct {
+	*follow.Follower
+	peer *fakePeer
+	log  *bytes.Buffer
+	stop func()
+}
+
+// config has everything that fakes need; its log goes to the test and to the buffer.
+func config(t *testing.T, peer *fakePeer) (follow.Config, *bytes.Buffer) {
+	t.Helper()
+	text := new(bytes.Buffer)
+	log := slog.New(slog.NewTextHandler(io.MultiWriter(text, t.Output()), nil))
+	progress := daemon.NewProgress(&daemon.Terminal{Out: io.Discard}, slog.New(slog.DiscardHandler))
+	t.Cleanup(progress.Close)
+	return follow.Config{Peer: peer, DataDir: peer.dir, Retain: 1, Progress: progress, Log: log}.WithFree(func() int64 { return 1 << 40 }), text
+}
+
+// run starts a follower of all publishers of peer. Call it inside of a bubble.
+func run(t *testing.T, peer *fakePeer, change ...func(*follow.Config)) *mirror {
+	t.Helper()
+	cfg, text := config(t, peer)
+	for _, f := range change {
+		f(&cfg)
+	}
+	var channels []snapshot.Channel
+	for ch := range peer.publishers {
+		channels = append(channels, ch)
+	}
+	slices.SortFunc(channels, func(a, b snapshot.Channel) int { return bytes.Compare([]byte(a.Salt), []byte(b.Salt)) })
+	m := &mirror{Follower: follow.New(cfg, channels), peer: peer, log: text}
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- m.Run(ctx) }()
+	m.stop = sync.OnceFunc(func() {
+		cancel()
+		if err := <-ended; err != nil {
+			t.Errorf("Run = %v, want nil after its context ended", err)
+		}
+		cfg.Progress.Close()
+	})
+	t.Cleanup(m.stop)
+	return m
+}
+
+// pass lets time go by, and waits until everybody is done with it.
+func pass(d time.Duration) {
+	time.Sleep(d)
+	synctest.Wait()
+}
+
+func (m *mirror) only(t *testing.T) follow.Status {
+	t.Helper()
+	list := m.Status()
+	if len(list) != 1 {
+		t.Fatalf("%d channels, want 1", len(list))
+	}
+	return list[0]
+}

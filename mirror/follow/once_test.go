@@ -1,0 +1,297 @@
+package follow_test
+
+import (
+	"context"
+	"errors"
+	"os"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"snapswarm/common/daemon"
+	"snapswarm/common/pointer"
+	"snapswarm/common/snapshot"
+	"snapswarm/mirror/follow"
+)
+
+// once runs Once while feed, if not nil, delivers data.
+func once(t *testing.T, peer *fakePeer, feed func(*fakeCopy), change ...func(*follow.Config)) (follow.Result, error) {
+	t.Helper()
+	return onceUntil(t.Context(), t, peer, feed, change...)
+}
+
+func onceUntil(ctx context.Context, t *testing.T, peer *fakePeer, feed func(*fakeCopy), change ...func(*follow.Config)) (follow.Result, error) {
+	t.Helper()
+	cfg, _ := config(t, peer)
+	defer cfg.Progress.Close()
+	for _, f := range change {
+		f(&cfg)
+	}
+	var ch snapshot.Channel
+	for ch = range peer.publishers {
+	}
+	type outcome struct {
+		result follow.Result
+		err    error
+	}
+	ended := make(chan outcome, 1)
+	go func() {
+		r, err := follow.Once(ctx, cfg, ch)
+		ended <- outcome{r, err}
+	}()
+	pass(time.Second)
+	if versions := peer.versions(); feed != nil && len(versions) > 0 {
+		feed(peer.copyOf(t, versions[len(versions)-1]))
+	}
+	out := <-ended
+	return out.result, follow.WithExitCode(out.err)
+}
+
+func TestOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		pub := newPublisher(t, "daily")
+		peer := newFakePeer(t, pub)
+		peer.announce(pub.publish(t, "one"))
+		got, err := once(t, peer, func(c *fakeCopy) { c.deliver(t, 100) })
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got.Path() != peer.copyOf(t, peer.versions()[0]).Path() || got.Channel != pub.channel || got.Extracted != "" {
+			t.Errorf("Once = %+v, want the archive", got)
+		}
+
+		// Again: nothing is hashed, so that also what changed without a trace is not noticed.
+		info := must(os.Stat(got.Archive))
+		if err := errors.Join(os.WriteFile(got.Archive, make([]byte, info.Size()), 0o644), os.Chtimes(got.Archive, info.ModTime(), info.ModTime())); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := once(t, peer, nil); err != nil {
+			t.Errorf("a second run = %v, want nil at once", err)
+		}
+	})
+}
+
+func TestOnceUnpacks(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		pub := newPublisher(t, "daily")
+		peer := newFakePeer(t, pub)
+		peer.announce(pub.publish(t, "one"))
+		unpack := func(c *follow.Config) { c.Extract = true }
+		got, err := once(t, peer, func(c *fakeCopy) { c.deliver(t, 100) }, unpack)
+		if err != nil {
+			t.Fatal(err)
+		}
+		wantFile(t, got.Path(), "one")
+		if again, err := once(t, peer, nil, unpack); err != nil || again != got {
+			t.Errorf("a second run = %+v, %v, want the same", again, err)
+		}
+	})
+}
+
+func TestOnceGoesOnWhereItStopped(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		pub := newPublisher(t, "daily")
+		peer := newFakePeer(t, pub)
+		peer.announce(pub.publish(t, "one"))
+		ctx, cancel := context.WithCancelCause(t.Context())
+		_, err := onceUntil(ctx, t, peer, func(c *fakeCopy) {
+			c.deliver(t, 50)
+			cancel(daemon.Interrupt{Signal: "SIGINT"})
+		})
+		if !errors.Is(err, context.Canceled) {
+			t.Fatalf("interrupted: %v, want the cause of the context", err)
+		}
+		if _, err := once(t, peer, func(c *fakeCopy) { c.deliver(t, 100) }); err != nil {
+			t.Errorf("second run = %v", err)
+		}
+		if len(peer.versions()) != 1 {
+			t.Error("the second run did not use what the first left")
+		}
+	})
+}
+
+func TestOnceTakesTheNewestAndTidies(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		pub := newPublisher(t, "daily")
+		peer := newFakePeer(t, pub)
+		for _, raw := range []string{"one", "two", "three"} {
+			peer.announce(pub.publish(t, raw))
+			if _, err := once(t, peer, func(c *fakeCopy) { c.deliver(t, 100) }); err != nil {
+				t.Fatal(err)
+			}
+			pass(time.Hour)
+		}
+		if n := len(peer.versions()); n != 2 {
+			t.Errorf("%d versions remain, want the newest and one more", n)
+		}
+	})
+}
+
+func TestOnceMendsDamage(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		pub := newPublisher(t, "daily")
+		peer := newFakePeer(t, pub)
+		peer.announce(pub.publish(t, "one"))
+		_, err := once(t, peer, func(c *fakeCopy) {
+			peer.set(func() { c.bad = 2 })
+			content := c.content
+			c.content = make([]byte, len(content))
+			c.deliver(t, 100)
+			pass(time.Second)
+			c.content = content
+			c.deliver(t, 100)
+		})
+		if err != nil {
+			t.Errorf("Once = %v, want nil after the damaged pieces came again", err)
+		}
+	})
+}
+
+func TestOnceSaysWhatWentWrong(t *testing.T) {
+	refused := errors.Join(pointer.ErrAllRefused, pointer.ErrSignature)
+	for _, tt := range []struct {
+		name   string
+		setup  func(*testing.T, *publisher, *fakePeer)
+		feed   func(*testing.T, *fakeCopy)
+		config func(*follow.Config)
+		code   daemon.Exit
+		words  []string
+	}{
+		{name: "no pointer", code: daemon.ExitNoPointer, words: []string{"no pointer found", "CHANNEL"}},
+		{
+			name: "no pointer today",
+			setup: func(t *testing.T, pub *publisher, p *fakePeer) {
+				p.accepted[pub.channel], p.failure = pub.publish(t, "one"), pointer.ErrNotFound
+			},
+			code: daemon.ExitNoPointer, words: []string{"--allow-stale"},
+		},
+		{
+			name: "no pointer today, an old one will do",
+			setup: func(t *testing.T, pub *publisher, p *fakePeer) {
+				p.accepted[pub.channel], p.failure = pub.publish(t, "one"), pointer.ErrNotFound
+			},
+			config: func(c *follow.Config) { c.AllowStale = true },
+			code:   daemon.ExitNoData, // no data comes, but it went that far
+		},
+		{
+			name:  "every pointer refused",
+			setup: func(_ *testing.T, _ *publisher, p *fakePeer) { p.failure = refused },
+			code:  daemon.ExitRefused, words: []string{"wrong signature"},
+		},
+		{
+			name: "expired",
+			setup: func(t *testing.T, pub *publisher, p *fakePeer) {
+				p.announce(pub.publish(t, "one"))
+				pass(15 * 24 * time.Hour)
+			},
+			code: daemon.ExitStale, words: []string{"expired", "--allow-stale"},
+		},
+		{
+			name: "too old",
+			setup: func(t *testing.T, pub *publisher, p *fakePeer) {
+				p.announce(pub.publish(t, "one"))
+				pass(25 * time.Hour)
+			},
+			config: func(c *follow.Config) { c.MaxAge = 24 * time.Hour },
+			code:   daemon.ExitStale, words: []string{"25h0m0s ago", "MAX_AGE 24h0m0s"},
+		},
+		{
+			name: "nobody has the torrent",
+			setup: func(t *testing.T, pub *publisher, p *fakePeer) {
+				p.announce(pub.publish(t, "one"))
+				p.openErr = errors.Join(errors.New("http://127.0.0.1/torrents: 404"), errors.New("metadata from 0 peers"))
+			},
+			code: daemon.ExitNoData, words: []string{"404; metadata from 0 peers", "SEED_PEERS"},
+		},
+		{
+			name:  "nobody has the data",
+			setup: func(t *testing.T, pub *publisher, p *fakePeer) { p.announce(pub.publish(t, "one")) },
+			feed: func(_ *testing.T, c *fakeCopy) {
+				c.peer.set(func() { c.origins = map[string]error{"http://127.0.0.1/x": errors.New("status 404")} })
+			},
+			code: daemon.ExitNoData, words: []string{"nothing of", "http://127.0.0.1/x: status 404", "3 peers connected, 0 of them complete"},
+		},
+		{
+			name:  "data stops coming",
+			setup: func(t *testing.T, pub *publisher, p *fakePeer) { p.announce(pub.publish(t, "one")) },
+			feed:  func(t *testing.T, c *fakeCopy) { t.Helper(); c.deliver(t, 60) },
+			code:  daemon.ExitStalled, words: []string{"nothing new for 5m", "what is here stays"},
+		},
+		{
+			name:   "disk too small",
+			setup:  func(t *testing.T, pub *publisher, p *fakePeer) { p.announce(pub.publish(t, "one")) },
+			config: func(c *follow.Config) { *c = c.WithFree(func() int64 { return 1 << 20 }) },
+			code:   daemon.ExitDisk, words: []string{"needs 41 B", "only 1.0 MiB are free", "free "},
+		},
+		{
+			name:  "disk full on the way",
+			setup: func(t *testing.T, pub *publisher, p *fakePeer) { p.announce(pub.publish(t, "one")) },
+			feed:  func(_ *testing.T, c *fakeCopy) { c.peer.set(func() { c.disk = errors.New("no space left on device") }) },
+			code:  daemon.ExitDisk, words: []string{"no space left on device"},
+		},
+		{
+			name: "not what was signed",
+			setup: func(t *testing.T, pub *publisher, p *fakePeer) {
+				p.announce(pub.publish(t, "one", func(d *snapshot.Description) { d.SHA256[3]++ }))
+			},
+			feed: func(t *testing.T, c *fakeCopy) { t.Helper(); c.deliver(t, 100) },
+			code: daemon.ExitVerification, words: []string{"SHA-256", "the publisher signed"},
+		},
+		{
+			name: "content longer than signed",
+			setup: func(t *testing.T, pub *publisher, p *fakePeer) {
+				p.announce(pub.publish(t, "one", func(d *snapshot.Description) { d.RawSize-- }))
+			},
+			feed:   func(t *testing.T, c *fakeCopy) { t.Helper(); c.deliver(t, 100) },
+			config: func(c *follow.Config) { c.Extract = true },
+			code:   daemon.ExitVerification, words: []string{"longer than signed"},
+		},
+		{
+			name: "content is something else",
+			setup: func(t *testing.T, pub *publisher, p *fakePeer) {
+				p.announce(pub.publish(t, "one", func(d *snapshot.Description) { d.RawSHA256[0]++ }))
+			},
+			feed:   func(t *testing.T, c *fakeCopy) { t.Helper(); c.deliver(t, 100) },
+			config: func(c *follow.Config) { c.Extract = true },
+			code:   daemon.ExitVerification, words: []string{"raw SHA-256"},
+		},
+		{
+			name: "nothing to unpack",
+			setup: func(t *testing.T, pub *publisher, p *fakePeer) {
+				p.announce(pub.publish(t, "one", func(d *snapshot.Description) { d.Codec = snapshot.Codec{Format: snapshot.FormatNone} }))
+			},
+			feed:   func(t *testing.T, c *fakeCopy) { t.Helper(); c.deliver(t, 100) },
+			config: func(c *follow.Config) { c.Extract = true },
+			code:   daemon.ExitOther, words: []string{"use", "as it is"},
+		},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				pub := newPublisher(t, "daily")
+				peer := newFakePeer(t, pub)
+				if tt.setup != nil {
+					tt.setup(t, pub, peer)
+				}
+				feed := func(c *fakeCopy) {
+					if tt.feed != nil {
+						tt.feed(t, c)
+					}
+				}
+				change := tt.config
+				if change == nil {
+					change = func(*follow.Config) {}
+				}
+				_, err := once(t, peer, feed, change)
+				if got := daemon.ExitOf(err); got != tt.code {
+					t.Errorf("exit code %d (%v), want %d", got, err, tt.code)
+				}
+				for _, w := range tt.words {
+					if err == nil || !strings.Contains(err.Error(), w) {
+						t.Errorf("error %q does not say %q", err, w)
+					}
+				}
+			})
+		})
+	}
+}

@@ -1,0 +1,64 @@
+package follow
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"snapswarm/common/durable"
+	"snapswarm/common/snapshot"
+)
+
+// maxSeal is how much of a seal is read.
+const maxSeal = 1 << 10
+
+// seals is a folder with a small file per archive that passed its check as a whole. It is a cache: what is missing
+// or unreadable in it is only checked again.
+type seals struct{ dir string }
+
+func sealsOf(dataDir, salt string) seals {
+	return seals{filepath.Join(dataDir, salt, ".verified")}
+}
+
+func (s seals) path(ih snapshot.InfoHash) string { return filepath.Join(s.dir, ih.String()) }
+
+// put is durable on return.
+func (s seals) put(ih snapshot.InfoHash, m mark) error {
+	b, err := json.Marshal(m)
+	if err == nil {
+		err = durable.MkdirAll(s.dir, 0o755)
+	}
+	if err == nil {
+		err = durable.WriteFile(s.path(ih), b, 0o644)
+	}
+	if err != nil {
+		return fmt.Errorf("%w: remember that %s is verified: %w", ErrDisk, ih, err)
+	}
+	return nil
+}
+
+// get fails when there is none that can be read.
+func (s seals) get(ih snapshot.InfoHash) (m mark, err error) {
+	f, err := os.Open(s.path(ih))
+	if err != nil {
+		return m, errNoSeal
+	}
+	defer f.Close() //nolint:errcheck // only read
+	b, err := io.ReadAll(io.LimitReader(f, maxSeal))
+	if err == nil {
+		err = json.Unmarshal(b, &m)
+	}
+	return m, err
+}
+
+// drop forgets ih.
+func (s seals) drop(ih snapshot.InfoHash) error {
+	if err := os.Remove(s.path(ih)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("forget that %s was verified: %w", ih, err)
+	}
+	return nil
+}

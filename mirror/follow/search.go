@@ -1,0 +1,95 @@
+package follow
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"snapswarm/common/pointer"
+)
+
+// remember takes up the pointer that an earlier run accepted, so that a restart works while nobody can be asked.
+func (c *channel) remember(ctx context.Context) {
+	if rec, ok := c.cfg.Peer.Newest(c.ch); ok {
+		c.follow(ctx, rec, "earlier run")
+	}
+}
+
+// search asks everybody for the pointer and sets timer to when that is done again.
+func (c *channel) search(ctx context.Context, timer *time.Timer) {
+	c.beside(ctx, func() func() {
+		res, err := c.cfg.Peer.Resolve(ctx, c.ch)
+		return func() {
+			if res.Known() {
+				c.follow(ctx, res.Record, res.Source)
+			}
+			if ctx.Err() != nil {
+				return
+			}
+			c.fault("pointer", err)
+			timer.Reset(c.nextSearch(err))
+		}
+	})
+}
+
+// nextSearch is a poll interval, and less while there is nothing to work with at all.
+func (c *channel) nextSearch(err error) time.Duration {
+	if err == nil || c.record.Seq != 0 {
+		c.searches = 0
+		return jitter(c.cfg.PollInterval)
+	}
+	c.searches++
+	return min(backoff(c.searches, lastRetry), jitter(c.cfg.PollInterval))
+}
+
+// follow makes rec the pointer if it is newer.
+func (c *channel) follow(ctx context.Context, rec pointer.Record, source string) {
+	if rec.Seq <= c.record.Seq {
+		return
+	}
+	p, err := rec.Pointer()
+	if err == nil && p.InfoHash.IsZero() {
+		err = fmt.Errorf("pointer seq %d names a BitTorrent v2 info-hash only, which this program cannot download", rec.Seq)
+	}
+	c.fault("pointer's value", err)
+	if err != nil {
+		return
+	}
+	message := "pointer found"
+	if p.InfoHash == c.pointer.InfoHash {
+		message = "pointer renewed"
+	}
+	c.log.InfoContext(ctx, message, "seq", rec.Seq, "signed", rec.Time(), "infohash", p.InfoHash.String(), "source", source)
+	if p.InfoHash != c.pointer.InfoHash {
+		clear(c.attempts)
+	}
+	c.record, c.pointer = rec, p
+}
+
+// reput keeps the pointer alive in the DHT, also that of a publisher who is gone.
+func (c *channel) reput(ctx context.Context) {
+	c.expired = false // to say it again
+	rec := c.record
+	if rec.Seq == 0 {
+		return
+	}
+	c.beside(ctx, func() func() {
+		err := c.cfg.Peer.Reput(ctx, rec)
+		return func() {
+			if ctx.Err() == nil {
+				c.fault("re-put of the pointer", err)
+			}
+		}
+	})
+}
+
+// expiry says, once an hour, that the publisher is silent.
+func (c *channel) expiry(now time.Time) bool {
+	stale := c.record.Seq != 0 && c.pointer.Stale(now)
+	if stale && !c.expired {
+		c.log.Warn("the pointer has expired: its publisher has not renewed it; seeding goes on, but what is seeded may be old",
+			"expired", c.pointer.Expires, "signed", c.record.Time())
+	}
+	c.expired = stale
+	return stale
+}
