@@ -156,5 +156,8 @@ func parseDescription(b bencode.Bytes) (*Description, error) {
 		}
 		copy(field.to, field.from)
 	}
-	return d, d.Check()
+	if err := d.Check(); err != nil {
+		return nil, err
+	}
+	return d, nil
 }

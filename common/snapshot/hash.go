@@ -2,7 +2,7 @@ package snapshot
 
 import (
 	"context"
-	"crypto/sha1" //nolint:gosec // BEP 3 defines the piece hashes as SHA-1
+	"crypto/sha1"
 	"errors"
 	"fmt"
 	"hash"
@@ -42,7 +42,7 @@ type PieceHasher struct {
 
 // NewPieceHasher starts a hasher; pieceLength must be positive.
 func NewPieceHasher(pieceLength int64) *PieceHasher {
-	return &PieceHasher{pieceLength: pieceLength, current: sha1.New()} //nolint:gosec // BEP 3
+	return &PieceHasher{pieceLength: pieceLength, current: sha1.New()}
 }
 
 // Write never fails.
@@ -104,7 +104,7 @@ func HashPieces(ctx context.Context, r io.ReaderAt, size, pieceLength int64) ([]
 
 // hashSection appends the section's SHA-1 to dst, which has room for it.
 func hashSection(dst []byte, section *io.SectionReader, buffer []byte) error {
-	h := sha1.New() //nolint:gosec // BEP 3
+	h := sha1.New()
 	n, err := io.CopyBuffer(h, struct{ io.Reader }{section}, buffer)
 	if err != nil {
 		return err

@@ -1,7 +1,7 @@
 package snapshot
 
 import (
-	"crypto/sha1" //nolint:gosec // BEP 3 defines the info-hash and the piece hashes as SHA-1
+	"crypto/sha1"
 	"crypto/sha256"
 	"errors"
 	"fmt"
@@ -155,7 +155,7 @@ func parseInfo(b []byte) (*Torrent, error) {
 		return nil, err
 	}
 	t := &Torrent{
-		InfoHash:    sha1.Sum(b), //nolint:gosec // BEP 3
+		InfoHash:    sha1.Sum(b),
 		InfoSHA256:  sha256.Sum256(b),
 		Info:        append([]byte(nil), b...),
 		Name:        info.Name,

@@ -39,7 +39,7 @@ func exampleTorrent(t *testing.T) *snapshot.Torrent {
 	t.Helper()
 	data := bytes.Repeat([]byte("snapshot"), 75_000)
 	hasher := snapshot.NewPieceHasher(snapshot.MinPieceLength)
-	hasher.Write(data)
+	_, _ = hasher.Write(data)
 	pieces, size := hasher.Sum()
 	torrent, err := snapshot.NewTorrent(snapshot.Content{
 		Name:        "chain.tar.zst",

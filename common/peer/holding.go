@@ -1,0 +1,172 @@
+package peer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"snapswarm/common/durable"
+	"snapswarm/common/pointer"
+	"snapswarm/common/snapshot"
+	"snapswarm/common/swarm"
+)
+
+// Holding is a version that lies on this disk, whole or in part, and is in the swarm.
+type Holding struct {
+	Channel snapshot.Channel
+	Version snapshot.Version
+	Torrent *snapshot.Torrent
+	// Snapshot fetches and seeds it.
+	Snapshot *swarm.Snapshot
+}
+
+const torrentSuffix = ".torrent"
+
+// versionDir is the folder of everything that belongs to a version.
+func (p *Peer) versionDir(salt string, v snapshot.Version) string {
+	return filepath.Join(p.settings.DataDir, salt, string(v))
+}
+
+// ArchivePath is where the archive of a version lies.
+func (p *Peer) ArchivePath(salt string, v snapshot.Version, file string) string {
+	return filepath.Join(p.versionDir(salt, v), file)
+}
+
+// Holdings are the versions of a channel on this disk, newest first.
+func (p *Peer) Holdings(salt string) []*Holding {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return slices.Clone(p.holdings[salt])
+}
+
+// held finds the holding of an info-hash.
+func (p *Peer) held(salt string, ih snapshot.InfoHash) *Holding {
+	for _, h := range p.Holdings(salt) {
+		if h.Torrent.InfoHash == ih {
+			return h
+		}
+	}
+	return nil
+}
+
+func (p *Peer) insert(h *Holding) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	list := append(slices.Clone(p.holdings[h.Channel.Salt]), h)
+	slices.SortFunc(list, func(a, b *Holding) int { return strings.Compare(string(b.Version), string(a.Version)) })
+	p.holdings[h.Channel.Salt] = list
+}
+
+// Adopt seeds an archive that the caller has just written and hashed; it lies at [Peer.ArchivePath].
+func (p *Peer) Adopt(ctx context.Context, ch snapshot.Channel, v snapshot.Version, t *snapshot.Torrent) (*Holding, error) {
+	return p.hold(ctx, ch, v, t, true)
+}
+
+// hold writes the torrent beside the archive, so that a restart finds it, and adds it to the swarm.
+func (p *Peer) hold(ctx context.Context, ch snapshot.Channel, v snapshot.Version, t *snapshot.Torrent, have bool) (*Holding, error) {
+	dir := p.versionDir(ch.Salt, v)
+	if err := durable.MkdirAll(dir, 0o755); err != nil {
+		return nil, fmt.Errorf("hold %s %s: %w", ch.Salt, v, err)
+	}
+	if err := durable.WriteFile(filepath.Join(dir, t.Name+torrentSuffix), t.Encode(), 0o644); err != nil {
+		return nil, fmt.Errorf("hold %s %s: %w", ch.Salt, v, err)
+	}
+	return p.add(ctx, ch, v, t, have)
+}
+
+func (p *Peer) add(ctx context.Context, ch snapshot.Channel, v snapshot.Version, t *snapshot.Torrent, have bool) (*Holding, error) {
+	s, err := p.client.Add(ctx, swarm.AddOptions{
+		Torrent: t, Dir: p.versionDir(ch.Salt, v), Origins: p.origins(ch.Salt, v, t), Have: have,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("hold %s %s: %w", ch.Salt, v, err)
+	}
+	h := &Holding{Channel: ch, Version: v, Torrent: t, Snapshot: s}
+	p.insert(h)
+	return h, nil
+}
+
+// Discard stops seeding h and removes it from disk.
+func (p *Peer) Discard(ctx context.Context, h *Holding) error {
+	p.mu.Lock()
+	p.holdings[h.Channel.Salt] = slices.DeleteFunc(p.holdings[h.Channel.Salt], func(o *Holding) bool { return o == h })
+	p.mu.Unlock()
+	dir := p.versionDir(h.Channel.Salt, h.Version)
+	// Without its torrent the folder is no version any more: a crash in between leaves nothing half alive.
+	err := os.Remove(filepath.Join(dir, h.Torrent.Name+torrentSuffix))
+	if errors.Is(err, fs.ErrNotExist) {
+		err = nil
+	}
+	err = errors.Join(err, h.Snapshot.Remove(true), os.RemoveAll(dir))
+	if err != nil {
+		return fmt.Errorf("discard %s %s: %w", h.Channel.Salt, h.Version, err)
+	}
+	return nil
+}
+
+// loadHoldings seeds what lies on disk of the channels. A version that cannot be used is left alone
+// and reported: the rest must not wait for it.
+func (p *Peer) loadHoldings(ctx context.Context) error {
+	for _, ch := range p.channels {
+		entries, err := os.ReadDir(filepath.Join(p.settings.DataDir, ch.Salt))
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("look for versions of %s: %w", ch.Salt, err)
+		}
+		for _, e := range entries {
+			v, err := snapshot.ParseVersion(e.Name())
+			if err != nil || !e.IsDir() {
+				continue
+			}
+			if err := p.loadVersion(ctx, ch, v); err != nil {
+				p.log.WarnContext(ctx, "version on disk cannot be used", "channel", ch.Salt, "version", v, "error", err)
+			}
+		}
+	}
+	return nil
+}
+
+func (p *Peer) loadVersion(ctx context.Context, ch snapshot.Channel, v snapshot.Version) error {
+	names, err := filepath.Glob(filepath.Join(p.versionDir(ch.Salt, v), "*"+torrentSuffix))
+	if err != nil || len(names) == 0 {
+		return err // being written when the process ended: not a version yet
+	}
+	t, err := readTorrent(names[0])
+	if err != nil {
+		return err
+	}
+	_, err = p.add(ctx, ch, v, t, false)
+	return err
+}
+
+func readTorrent(path string) (*snapshot.Torrent, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	if info.Size() > snapshot.MaxTorrentSize {
+		return nil, fmt.Errorf("read %s: %w: %d bytes", path, snapshot.ErrBadTorrent, info.Size())
+	}
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	t, err := snapshot.ParseTorrent(b)
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", path, err)
+	}
+	return t, nil
+}
+
+// versionOf names a snapshot: as its publisher did, else (torrents of other publishers) by the time
+// of the pointer that led to it.
+func versionOf(rec pointer.Record, t *snapshot.Torrent) snapshot.Version {
+	if t.Description != nil {
+		return t.Description.Version
+	}
+	return snapshot.NewVersion(rec.Time(), 0)
+}

@@ -1,0 +1,165 @@
+package peer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"snapswarm/common/bucket"
+	"snapswarm/common/daemon"
+	"snapswarm/common/pointer"
+	"snapswarm/common/snapshot"
+	"snapswarm/common/swarm"
+)
+
+// locateRetry is how long a round of asking all buckets for a torrent lies behind before the next.
+const locateRetry = 10 * time.Second
+
+// Open makes the snapshot that rec names a holding: its torrent is read from the buckets or from
+// peers (BEP 9), whichever has it first, checked against the signed hashes, and written to disk.
+// Nothing is fetched before [swarm.Snapshot.Start] or [swarm.Snapshot.WaitPiece]. Opening what is held
+// already returns the holding. Without ctx ending, Open tries until somebody has the torrent.
+func (p *Peer) Open(ctx context.Context, ch snapshot.Channel, rec pointer.Record) (*Holding, error) {
+	ptr, err := rec.Pointer()
+	if err != nil {
+		return nil, daemon.WithCode(daemon.ExitRefused, err)
+	}
+	if h := p.held(ch.Salt, ptr.InfoHash); h != nil {
+		return h, nil
+	}
+	t, err := p.locate(ctx, ptr)
+	if err != nil {
+		return nil, daemon.WithCode(daemon.ExitNoData, fmt.Errorf("find torrent %s of %s: %w", ptr.InfoHash, ch.Salt, err))
+	}
+	v := versionOf(rec, t)
+	t.Origins = p.foundOrigins(ch.Salt, v, t, ptr)
+	return p.hold(ctx, ch, v, t, false)
+}
+
+// locate asks buckets and peers at the same time.
+func (p *Peer) locate(ctx context.Context, ptr pointer.Pointer) (*snapshot.Torrent, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	type answer struct {
+		t   *snapshot.Torrent
+		err error
+	}
+	answers := make(chan answer, 2)
+	go func() {
+		t, err := p.torrentFromBuckets(ctx, ptr)
+		answers <- answer{t, err}
+	}()
+	go func() {
+		t, err := p.torrentFromPeers(ctx, ptr)
+		answers <- answer{t, err}
+	}()
+	first := <-answers
+	if first.err == nil {
+		cancel()
+	}
+	second := <-answers // both have let go of the info-hash before it is added for real
+	cancel()
+	if first.err != nil {
+		first, second = second, first
+	}
+	if first.err != nil {
+		return nil, errors.Join(first.err, second.err)
+	}
+	return first.t, nil
+}
+
+// torrentFromBuckets asks every base address until one has the torrent or ctx ends.
+func (p *Peer) torrentFromBuckets(ctx context.Context, ptr pointer.Pointer) (*snapshot.Torrent, error) {
+	readers := p.readersFor(ptr)
+	if len(readers) == 0 {
+		return nil, errors.New("no bucket to ask")
+	}
+	for {
+		var errs []error
+		for _, r := range readers {
+			t, err := torrentFrom(ctx, r, ptr)
+			if err == nil {
+				return t, nil
+			}
+			errs = append(errs, err)
+		}
+		select {
+		case <-ctx.Done():
+			return nil, errors.Join(errs...)
+		case <-time.After(locateRetry):
+		}
+	}
+}
+
+// readersFor are the operator's buckets and the one that the pointer names.
+func (p *Peer) readersFor(ptr pointer.Pointer) []*bucket.Reader {
+	readers := slices.Clone(p.buckets)
+	if ptr.BaseURL == "" || p.isConfigured(ptr.BaseURL) {
+		return readers
+	}
+	if r, err := bucket.NewReader(ptr.BaseURL, p.http); err == nil {
+		readers = append(readers, r)
+	}
+	return readers
+}
+
+func torrentFrom(ctx context.Context, r *bucket.Reader, ptr pointer.Pointer) (*snapshot.Torrent, error) {
+	b, err := r.Torrent(ctx, ptr.InfoHash)
+	if err != nil {
+		return nil, err
+	}
+	t, err := snapshot.ParseTorrent(b)
+	if err != nil {
+		return nil, fmt.Errorf("torrent from %s: %w", r, err)
+	}
+	return t, checkTorrent(r.String(), t, ptr)
+}
+
+// checkTorrent compares what was found with what was signed.
+func checkTorrent(from string, t *snapshot.Torrent, ptr pointer.Pointer) error {
+	if t.InfoHash != ptr.InfoHash {
+		return fmt.Errorf("torrent from %s has the info-hash %s, not the one asked for", from, t.InfoHash)
+	}
+	if ptr.InfoSHA256 != nil && t.InfoSHA256 != *ptr.InfoSHA256 {
+		return fmt.Errorf("torrent from %s matches by SHA-1 but not by SHA-256: it is forged", from)
+	}
+	return nil
+}
+
+// torrentFromPeers asks peers for the metadata alone.
+func (p *Peer) torrentFromPeers(ctx context.Context, ptr pointer.Pointer) (*snapshot.Torrent, error) {
+	return p.client.Metadata(ctx, swarm.AddOptions{InfoHash: ptr.InfoHash, InfoSHA256: ptr.InfoSHA256})
+}
+
+// foundOrigins are the addresses that belong into the torrent on disk: those it came with and the
+// one that the signed base address gives.
+func (p *Peer) foundOrigins(salt string, v snapshot.Version, t *snapshot.Torrent, ptr pointer.Pointer) []string {
+	list := slices.Clone(t.Origins)
+	if ptr.BaseURL != "" {
+		if r, err := bucket.NewReader(ptr.BaseURL, p.http); err == nil {
+			list = append([]string{r.URL(bucket.ArchiveKey(salt, v, t.Name))}, list...)
+		}
+	}
+	return distinct(list)
+}
+
+// origins are all addresses of an archive, the operator's own first.
+func (p *Peer) origins(salt string, v snapshot.Version, t *snapshot.Torrent) []string {
+	var list []string
+	for _, b := range p.buckets {
+		list = append(list, b.URL(bucket.ArchiveKey(salt, v, t.Name)))
+	}
+	return distinct(append(list, t.Origins...))
+}
+
+// distinct keeps the first of equal strings, in order.
+func distinct(list []string) []string {
+	var out []string
+	for _, s := range list {
+		if !slices.Contains(out, s) {
+			out = append(out, s)
+		}
+	}
+	return out
+}

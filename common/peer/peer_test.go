@@ -1,0 +1,354 @@
+package peer_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/ed25519"
+	"crypto/sha256"
+	"errors"
+	"io"
+	"log/slog"
+	"math/rand/v2"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"snapswarm/common/bucket"
+	"snapswarm/common/daemon"
+	"snapswarm/common/peer"
+	"snapswarm/common/pointer"
+	"snapswarm/common/snapshot"
+	"snapswarm/common/swarm"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+const (
+	salt    = "daily"
+	version = snapshot.Version("20261120T060000Z")
+	file    = "chain.zst"
+)
+
+func testKey() ed25519.PrivateKey { return ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize)) }
+
+func testChannel(t *testing.T) snapshot.Channel {
+	t.Helper()
+	ch, err := snapshot.NewChannel(testKey().Public().(ed25519.PublicKey), salt)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ch
+}
+
+// settings are those of a process on loopback that no other process knows of.
+func settings(dir string) peer.Settings {
+	s := peer.Settings{OriginPolicy: swarm.OriginShared, OriginPatience: 500 * time.Millisecond}
+	s.DataDir = dir
+	s.ListenAddr = "127.0.0.1:0"
+	s.AllowPrivate = true
+	s.DHTBootstrap = daemon.HostPorts{}
+	return s
+}
+
+func join(t *testing.T, s peer.Settings) *peer.Peer {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	p, err := peer.Join(ctx, s, []snapshot.Channel{testChannel(t)}, slog.New(slog.NewTextHandler(t.Output(), nil)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		if err := p.Run(ctx); err != nil && ctx.Err() == nil {
+			t.Errorf("Run = %v", err)
+		}
+	}()
+	t.Cleanup(func() {
+		cancel()
+		<-done
+		if err := p.Close(); err != nil {
+			t.Errorf("Close = %v", err)
+		}
+	})
+	return p
+}
+
+// published is a snapshot and its pointer.
+type published struct {
+	data    []byte
+	torrent *snapshot.Torrent
+	record  pointer.Record
+}
+
+func publish(t *testing.T, baseURL string) published {
+	t.Helper()
+	data := make([]byte, 3<<20+12345)
+	random := rand.NewChaCha8([32]byte{7})
+	_, _ = random.Read(data)
+	pieces, err := snapshot.HashPieces(t.Context(), bytes.NewReader(data), int64(len(data)), snapshot.MinPieceLength)
+	if err != nil {
+		t.Fatal(err)
+	}
+	torrent, err := snapshot.NewTorrent(snapshot.Content{
+		Name: file, Length: int64(len(data)), PieceLength: snapshot.MinPieceLength, Pieces: pieces,
+		Description: &snapshot.Description{
+			Version: version, Created: version.Time(), Kind: snapshot.KindFile, SHA256: sha256.Sum256(data),
+			RawSize: int64(len(data)), RawName: "chain", Codec: snapshot.Codec{Format: snapshot.FormatNone},
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	rec, err := pointer.Sign(testKey(), salt, time.Now().UnixMilli(), pointer.Pointer{
+		InfoHash: torrent.InfoHash, InfoSHA256: &torrent.InfoSHA256, Created: version.Time(),
+		Expires: time.Now().Add(time.Hour), BaseURL: baseURL,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return published{data, torrent, rec}
+}
+
+// bucketOf serves a snapshot in the path space.
+func bucketOf(t *testing.T) (url string, fill func(published)) {
+	t.Helper()
+	dir := t.TempDir()
+	server := httptest.NewServer(http.FileServer(http.Dir(dir)))
+	t.Cleanup(server.Close)
+	return server.URL, func(p published) {
+		for key, b := range map[string][]byte{
+			bucket.ArchiveKey(salt, version, file): p.data,
+			bucket.InfoHashKey(p.torrent.InfoHash): p.torrent.Encode(),
+			bucket.TorrentKey(salt, version, file): p.torrent.Encode(),
+			bucket.PointerKey(salt):                p.record.Encode(),
+		} {
+			path := filepath.Join(dir, key)
+			if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(path, b, 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+}
+
+func fetch(t *testing.T, p *peer.Peer) *peer.Holding {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	res, err := p.Resolve(ctx, testChannel(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	h, err := p.Open(ctx, testChannel(t), res.Record)
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.Snapshot.Start()
+	select {
+	case <-h.Snapshot.Done():
+	case <-ctx.Done():
+		t.Fatalf("not complete: %+v", h.Snapshot.Stats())
+	}
+	return h
+}
+
+func checkBytes(t *testing.T, h *peer.Holding, want []byte) {
+	t.Helper()
+	f, err := h.Snapshot.File()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	got, err := io.ReadAll(f)
+	if err != nil || !bytes.Equal(got, want) {
+		t.Errorf("file differs from what was published (%d bytes of %d, %v)", len(got), len(want), err)
+	}
+}
+
+func TestBootstrapFromTheBucketAlone(t *testing.T) {
+	base, fill := bucketOf(t)
+	pub := publish(t, "")
+	fill(pub)
+	s := settings(t.TempDir())
+	s.BucketURL = []string{base}
+	h := fetch(t, join(t, s))
+	checkBytes(t, h, pub.data)
+	if h.Version != version || h.Snapshot.Stats().FromOrigin != int64(len(pub.data)) {
+		t.Errorf("version %s, stats %+v", h.Version, h.Snapshot.Stats())
+	}
+}
+
+func TestDHTAndPeersAloneAfterTheBucketIsGone(t *testing.T) {
+	pub := publish(t, "")
+	seeder := join(t, settings(t.TempDir()))
+	path := seeder.ArchivePath(salt, version, file)
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, pub.data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := seeder.Adopt(t.Context(), testChannel(t), version, pub.torrent); err != nil {
+		t.Fatal(err)
+	}
+	address := "127.0.0.1:" + strconv.Itoa(seeder.Port())
+
+	s := settings(t.TempDir())
+	s.DHTBootstrap = daemon.HostPorts{address}
+	s.SeedPeers = daemon.HostPorts{address}
+	leech := join(t, s)
+	put(t, leech, pub.record)
+	h := fetch(t, leech)
+	checkBytes(t, h, pub.data)
+	if got := h.Snapshot.Stats().FromPeers; got != int64(len(pub.data)) {
+		t.Errorf("%d bytes from peers, want all %d", got, len(pub.data))
+	}
+}
+
+// put stores the record in the seeder's node, from the leech, which never looks into its own store.
+func put(t *testing.T, p *peer.Peer, rec pointer.Record) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	for {
+		res, err := p.PutPointer(ctx, rec)
+		if res.Stored > 0 {
+			return
+		}
+		select {
+		case <-ctx.Done():
+			t.Fatalf("put = %+v, %v", res, err)
+		case <-time.After(100 * time.Millisecond):
+		}
+	}
+}
+
+func TestRestartKnowsPointerAndPieces(t *testing.T) {
+	base, fill := bucketOf(t)
+	pub := publish(t, base)
+	fill(pub)
+	dir := t.TempDir()
+	s := settings(dir)
+	s.BucketURL = []string{base}
+	first := join(t, s)
+	fetch(t, first)
+	if err := first.Close(); err != nil {
+		t.Fatal(err)
+	}
+
+	again := join(t, settings(dir))
+	rec, ok := again.Newest(testChannel(t))
+	if !ok || rec.Seq != pub.record.Seq {
+		t.Errorf("Newest = seq %d, %v, want %d", rec.Seq, ok, pub.record.Seq)
+	}
+	held := again.Holdings(salt)
+	if len(held) != 1 {
+		t.Fatalf("%d holdings, want 1", len(held))
+	}
+	if _, n := held[0].Snapshot.Completed(); n != int64(len(pub.data)) {
+		t.Errorf("%d bytes present after restart, want %d", n, len(pub.data))
+	}
+	// The signed base address is asked for the pointer although no bucket is configured.
+	res, err := again.Resolve(t.Context(), testChannel(t))
+	if err != nil || res.Source != "signed base URL" {
+		t.Errorf("Resolve = from %q, %v", res.Source, err)
+	}
+}
+
+func TestDiscardLeavesNothing(t *testing.T) {
+	base, fill := bucketOf(t)
+	fill(publish(t, ""))
+	s := settings(t.TempDir())
+	s.BucketURL = []string{base}
+	p := join(t, s)
+	h := fetch(t, p)
+	if err := p.Discard(t.Context(), h); err != nil {
+		t.Fatal(err)
+	}
+	entries, err := os.ReadDir(filepath.Join(s.DataDir, salt))
+	if err != nil || len(entries) != 0 || len(p.Holdings(salt)) != 0 {
+		t.Errorf("after Discard: %v, %v, %d holdings", entries, err, len(p.Holdings(salt)))
+	}
+}
+
+func TestForgedTorrentIsRefused(t *testing.T) {
+	base, fill := bucketOf(t)
+	pub := publish(t, "")
+	other := *pub.torrent
+	other.Info = bytes.Replace(other.Info, []byte("chain"), []byte("chaos"), 1)
+	pub.torrent = &other
+	fill(pub)
+	s := settings(t.TempDir())
+	s.BucketURL = []string{base}
+	p := join(t, s)
+	res, err := p.Resolve(t.Context(), testChannel(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
+	defer cancel()
+	_, err = p.Open(ctx, testChannel(t), res.Record)
+	if err == nil || !strings.Contains(err.Error(), "not the one asked for") || daemon.ExitOf(err) != daemon.ExitNoData {
+		t.Errorf("Open = %v (exit %d), want a refusal and exit 20", err, daemon.ExitOf(err))
+	}
+}
+
+func TestExitCodesOfResolve(t *testing.T) {
+	base, fill := bucketOf(t)
+	s := settings(t.TempDir())
+	s.BucketURL = []string{base}
+	p := join(t, s)
+	_, err := p.Resolve(t.Context(), testChannel(t))
+	if daemon.ExitOf(err) != daemon.ExitNoPointer {
+		t.Errorf("empty bucket: %v, exit %d", err, daemon.ExitOf(err))
+	}
+	pub := publish(t, "")
+	pub.record.Sig[0] ^= 1
+	fill(pub)
+	_, err = p.Resolve(t.Context(), testChannel(t))
+	if daemon.ExitOf(err) != daemon.ExitRefused || !errors.Is(err, pointer.ErrSignature) {
+		t.Errorf("forged record: %v, exit %d", err, daemon.ExitOf(err))
+	}
+}
+
+func TestASecondProcessIsRefused(t *testing.T) {
+	s := settings(t.TempDir())
+	join(t, s)
+	_, err := peer.Join(t.Context(), s, nil, slog.New(slog.DiscardHandler))
+	if !errors.Is(err, peer.ErrInUse) || !strings.Contains(err.Error(), strconv.Itoa(os.Getpid())) {
+		t.Errorf("second Join = %v, want %v with the pid", err, peer.ErrInUse)
+	}
+}
+
+func TestWantedChannels(t *testing.T) {
+	link := testChannel(t).String()
+	for name, c := range map[string]struct {
+		set  func(*peer.Settings)
+		want int
+	}{
+		"one link":        {func(s *peer.Settings) { s.Channel = daemon.List{link} }, 1},
+		"key and salt":    {func(s *peer.Settings) { s.AuthorityPubkey = strings.Repeat("3b", 32); s.DHTSalt = "daily" }, 1},
+		"nothing":         {func(*peer.Settings) {}, 0},
+		"the same twice":  {func(s *peer.Settings) { s.Channel = daemon.List{link, link} }, 0},
+		"no link":         {func(s *peer.Settings) { s.Channel = daemon.List{"daily"} }, 0},
+		"a broken key":    {func(s *peer.Settings) { s.AuthorityPubkey = "abc" }, 0},
+		"a reserved salt": {func(s *peer.Settings) { s.AuthorityPubkey = strings.Repeat("3b", 32); s.DHTSalt = "latest" }, 0},
+	} {
+		s := peer.Settings{}
+		c.set(&s)
+		got, err := s.Wanted()
+		if len(got) != c.want || (c.want == 0 && daemon.ExitOf(err) != daemon.ExitUsage) {
+			t.Errorf("%s: Wanted = %d channels, %v (exit %d)", name, len(got), err, daemon.ExitOf(err))
+		}
+	}
+}

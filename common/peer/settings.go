@@ -1,0 +1,54 @@
+package peer
+
+import (
+	"time"
+
+	"snapswarm/common/daemon"
+	"snapswarm/common/snapshot"
+	"snapswarm/common/swarm"
+)
+
+// Settings are what every command needs to take part in the swarm. A command embeds them.
+type Settings struct {
+	daemon.Common
+
+	UploadLimit    daemon.Rate        `env:"UPLOAD_LIMIT" envDefault:"0" group:"Network" value:"RATE" help:"most that is sent to peers, such as 10MiB/s; 0: no limit"`
+	DownloadLimit  daemon.Rate        `env:"DOWNLOAD_LIMIT" envDefault:"0" group:"Network" value:"RATE" help:"most that is fetched from peers and buckets; 0: no limit"`
+	OriginPolicy   swarm.OriginPolicy `env:"ORIGIN_POLICY" envDefault:"shared" group:"Network" value:"POLICY" help:"shared: take from the bucket what no peer has; always: whatever is missing; never"`
+	OriginPatience time.Duration      `env:"ORIGIN_PATIENCE" envDefault:"0" group:"Network" help:"time without progress after which the bucket is used regardless of peers; 0: the command's own default"`
+}
+
+// Wanted are the channels that the settings name, checked.
+func (s *Settings) Wanted() ([]snapshot.Channel, error) {
+	channels, err := s.parseChannels()
+	if err != nil {
+		return nil, daemon.Usagef("%w", err)
+	}
+	if len(channels) == 0 {
+		return nil, daemon.Usagef("no channel given: set CHANNEL to a link magnet:?xs=urn:btpk:...&s=..., or AUTHORITY_PUBKEY and DHT_SALT")
+	}
+	if err := snapshot.CheckDistinctSalts(channels); err != nil {
+		return nil, daemon.Usagef("CHANNEL: %w", err)
+	}
+	return channels, nil
+}
+
+func (s *Settings) parseChannels() ([]snapshot.Channel, error) {
+	var channels []snapshot.Channel
+	for _, link := range s.Channel {
+		ch, err := snapshot.ParseChannel(link)
+		if err != nil {
+			return nil, err
+		}
+		channels = append(channels, ch)
+	}
+	if s.AuthorityPubkey == "" || len(channels) > 0 {
+		return channels, nil
+	}
+	key, err := snapshot.ParseKey(s.AuthorityPubkey)
+	if err != nil {
+		return nil, err
+	}
+	ch, err := snapshot.NewChannel(key, s.DHTSalt)
+	return append(channels, ch), err
+}
