@@ -181,3 +181,6 @@ func (c *Client) forget(s *Snapshot) {
 	defer c.mu.Unlock()
 	delete(c.snapshots, s.torrent.InfoHash)
 }
+
+// BadPeers are the addresses that peers are banned from for sending wrong bytes.
+func (c *Client) BadPeers() []string { return c.library.BadPeerIPs() }

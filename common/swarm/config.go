@@ -54,7 +54,7 @@ type Config struct {
 	UploadLimit, DownloadLimit int64
 	// Origins is the policy; default [OriginShared].
 	Origins OriginPolicy
-	// OriginPatience is how long nothing may arrive before pieces are taken from an origin even if peers claim to have them.
+	// OriginPatience is how long peers may bring nothing before pieces are taken from an origin even if peers claim to have them.
 	// Default one minute.
 	OriginPatience time.Duration
 	// HTTP asks origins. It decides which addresses may be dialled and whether redirects are followed; it must have no
@@ -76,6 +76,7 @@ type tuning struct {
 	flush           time.Duration // how often data goes to disk
 	idle            time.Duration // in which at least some bytes of an origin's body must come
 	overdue         time.Duration // without progress until the work of other mirrors is done
+	grace           time.Duration // in which a first peer may connect before origins are asked
 	hedge           time.Duration // a reader waits for peers until an origin is asked as well
 	stuck           time.Duration // a piece is in flight from an origin until peers may bring it as well
 	diskRetry       time.Duration // between attempts to write to a full disk
@@ -95,6 +96,7 @@ func defaultTuning() *tuning {
 		flush:           3 * time.Second,
 		idle:            30 * time.Second,
 		overdue:         3 * time.Second,
+		grace:           2 * time.Second,
 		hedge:           time.Second,
 		stuck:           10 * time.Second,
 		diskRetry:       5 * time.Second,

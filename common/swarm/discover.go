@@ -58,6 +58,11 @@ func (d *discovery) start() {
 	}
 }
 
+// alone reports whether no way is known to find a peer.
+func (d *discovery) alone() bool {
+	return len(d.peers) == 0 && len(d.client.library.DhtServers()) == 0 && len(d.client.config.Trackers) == 0
+}
+
 func (d *discovery) stop() {
 	d.cancel()
 	d.wg.Wait()

@@ -1,6 +1,7 @@
 package swarm
 
 import (
+	"sync/atomic"
 	"time"
 )
 
@@ -11,6 +12,7 @@ func Fast(c Config) Config {
 	t.flush = 50 * time.Millisecond
 	t.idle = 300 * time.Millisecond
 	t.overdue = 500 * time.Millisecond
+	t.grace = 500 * time.Millisecond
 	t.hedge = 200 * time.Millisecond
 	t.stuck = time.Second
 	t.diskRetry = 50 * time.Millisecond
@@ -22,4 +24,40 @@ func Fast(c Config) Config {
 		c.OriginPatience = 2 * time.Second
 	}
 	return c
+}
+
+// Disk is a disk whose data files fail on request.
+type Disk struct{ err atomic.Pointer[error] }
+
+// Fail makes all writes of data fail with err; nil heals the disk.
+func (d *Disk) Fail(err error) {
+	if err == nil {
+		d.err.Store(nil)
+		return
+	}
+	d.err.Store(&err)
+}
+
+// On puts the files of a client on the disk.
+func (d *Disk) On(c Config) Config {
+	c.tuning.open = func(path string) (dataFile, error) {
+		f, err := openData(path)
+		return failingFile{f, d}, err
+	}
+	return c
+}
+
+type failingFile struct {
+	dataFile
+
+	disk *Disk
+}
+
+// WriteAt writes the first half, as a full disk may.
+func (f failingFile) WriteAt(b []byte, off int64) (int, error) {
+	if err := f.disk.err.Load(); err != nil {
+		n, _ := f.dataFile.WriteAt(b[:len(b)/2], off)
+		return n, *err
+	}
+	return f.dataFile.WriteAt(b, off)
 }

@@ -78,7 +78,7 @@ func (l *loop) fetch(now time.Time) {
 		}
 	}
 	runs := l.schedule.pick(view{
-		now: now, lastProgress: l.lastProgress,
+		now: now, started: l.started, lastProgress: l.lastProgress, lastPeers: l.lastPeers,
 		inFlight: l.flights.n - l.flights.urgent,
 		wanted:   l.wanted, held: held, peers: peers,
 	})

@@ -145,4 +145,3 @@ func wantFile(t testing.TB, path string, want []byte) {
 		t.Errorf("%s differs from what was published", path)
 	}
 }
-

@@ -26,8 +26,11 @@ type loop struct {
 	origins  originSet
 	schedule *schedule
 
-	received     int64 // payload bytes at lastProgress
+	started      time.Time
+	received     int64 // payload bytes from origins at lastProgress
 	lastProgress time.Time
+	fromPeers    int64 // payload bytes from peers at lastPeers
+	lastPeers    time.Time
 	probeAt      time.Time // when to try the disk again
 	probing      bool
 }
@@ -65,6 +68,7 @@ func newLoop(s *Snapshot) *loop {
 	l.schedule = newSchedule(c.config.Origins, self, n, s.torrent.PieceLength, newRand())
 	l.schedule.slots = l.tuning.slots
 	l.schedule.overdue, l.schedule.patience = l.tuning.overdue, c.config.OriginPatience
+	l.schedule.grace = l.tuning.grace
 	return l
 }
 
@@ -78,7 +82,11 @@ func (l *loop) post(f func()) {
 
 // begin sets the loop up before run.
 func (l *loop) begin(o AddOptions) {
-	l.lastProgress = time.Now()
+	l.started = time.Now()
+	l.lastProgress, l.lastPeers = l.started, l.started
+	if l.s.find.alone() {
+		l.schedule.grace = 0
+	}
 	l.origins.set(o.Origins)
 	if o.Background {
 		l.startAll()
@@ -147,9 +155,11 @@ func (l *loop) decide(now time.Time) {
 // noteProgress remembers when payload last arrived.
 func (l *loop) noteProgress(now time.Time) {
 	stats := l.s.handle.Stats()
-	received := stats.PeerConns.BytesReadUsefulData.Int64() + l.s.fromOrigin.Load()
-	if received != l.received {
-		l.received, l.lastProgress = received, now
+	if n := stats.PeerConns.BytesReadUsefulData.Int64(); n != l.fromPeers {
+		l.fromPeers, l.lastPeers, l.lastProgress = n, now, now
+	}
+	if n := l.s.fromOrigin.Load(); n != l.received {
+		l.received, l.lastProgress = n, now
 	}
 }
 
@@ -164,6 +174,7 @@ func (l *loop) startAll() {
 		l.prioritise(i)
 	}
 	l.lastProgress = time.Now()
+	l.lastPeers = l.lastProgress
 }
 
 func (l *loop) setOrigins(urls []string) {

@@ -53,7 +53,10 @@ func (r *record) encode() []byte {
 	b = binary.BigEndian.AppendUint64(b, r.inode)
 	b = binary.BigEndian.AppendUint64(b, uint64(r.modified.UnixNano()))
 	b = binary.BigEndian.AppendUint64(b, uint64(r.until.UnixNano()))
-	b = append(b, r.have...)
+	return withSum(append(b, r.have...))
+}
+
+func withSum(b []byte) []byte {
 	sum := sha256.Sum256(b)
 	return append(b, sum[:]...)
 }

@@ -12,8 +12,9 @@ import (
 //
 // The rule: a unit of adjacent pieces is taken if no connected peer has its piece and, among this client and the connected
 // mirrors that lack it too, a hash elects this client; a few at a time and in random order, so that simultaneous mirrors share
-// the work. When nothing at all arrives for a while, one unit of others is taken, and after the patience whatever is missing,
-// even if peers claim to have it.
+// the work. When nothing at all arrives for a while, one unit of others is taken. When peers have brought nothing for as long as
+// the patience, whatever is missing is taken, even if they claim to have it; progress from origins does not count here, else
+// peers that lie would slow a mirror down to one batch per patience.
 type schedule struct {
 	policy OriginPolicy
 	self   [20]byte // this client's peer id
@@ -21,14 +22,20 @@ type schedule struct {
 	unit   int   // pieces per unit
 	order  []int // of units
 	slots  int   // units in flight
-	// overdue is after how long without progress the work of others is done, patience after how long peers are not waited for.
+	// overdue is after how long without any progress the work of others is done, patience after how long without progress from
+	// peers they are not waited for.
 	overdue, patience time.Duration
+	// grace is how long a first peer is waited for at the beginning.
+	grace time.Duration
 }
 
 // view is what a decision rests on.
 type view struct {
-	now, lastProgress time.Time
-	inFlight          int
+	now, started time.Time
+	// lastProgress is when payload came from anywhere, lastPeers when it came from peers.
+	lastProgress, lastPeers time.Time
+
+	inFlight int
 	// wanted reports whether piece i is missing, asked for by somebody and not on its way from an origin.
 	wanted func(i int) bool
 	// held is what at least one connected peer has.
@@ -63,8 +70,10 @@ func (s *schedule) pick(v view) []run {
 	if free <= 0 || s.policy == OriginNever {
 		return nil
 	}
-	idle := v.now.Sub(v.lastProgress)
-	regardless := s.policy == OriginAlways || idle >= s.patience
+	regardless := s.policy == OriginAlways || v.now.Sub(v.lastPeers) >= s.patience
+	if !regardless && len(v.peers) == 0 && v.now.Sub(v.started) < s.grace {
+		return nil
+	}
 	var picked []run
 	var second run
 	for _, u := range s.order {
@@ -81,7 +90,7 @@ func (s *schedule) pick(v view) []run {
 			break
 		}
 	}
-	if len(picked) == 0 && v.inFlight == 0 && second.n > 0 && idle >= s.overdue {
+	if len(picked) == 0 && v.inFlight == 0 && second.n > 0 && v.now.Sub(v.lastProgress) >= s.overdue {
 		picked = append(picked, second)
 	}
 	return picked

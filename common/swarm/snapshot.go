@@ -157,21 +157,23 @@ func (s *Snapshot) AddPeers(peers ...string) {
 // VerifyAll hashes every present piece again, on all cores, and returns how many were wrong or unreadable. Those are fetched
 // again. If ctx ends, bad counts what was looked at.
 func (s *Snapshot) VerifyAll(ctx context.Context) (bad int, err error) {
+	defer s.noteCompletion()
 	return s.file.verify(ctx, func(int) bool { return true })
 }
 
 // VerifyRestored is [Snapshot.VerifyAll] for the pieces that a restart took over on the word of the record beside the file alone;
 // each of them is hashed once per process. A program that reports a snapshot as verified and exits should call it first.
 func (s *Snapshot) VerifyRestored(ctx context.Context) (bad int, err error) {
+	defer s.noteCompletion()
 	return s.file.verify(ctx, s.file.vouched)
 }
 
 // noteCompletion keeps Done in step with the pieces.
 func (s *Snapshot) noteCompletion() {
-	pieces, _ := s.file.completed()
-	all := pieces == len(s.file.state)
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	pieces, _ := s.file.completed()
+	all := pieces == len(s.file.state)
 	switch {
 	case all && !s.complete:
 		close(s.done)

@@ -1,0 +1,242 @@
+package swarm_test
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"snapswarm/common/snapshot"
+	"snapswarm/common/swarm"
+)
+
+// download gets b into dir from an origin and closes the client.
+func download(t *testing.T, dir string, b []byte, tor *snapshot.Torrent) {
+	t.Helper()
+	c, err := startClient(t, swarm.Fast(swarm.Config{HTTP: client(t)}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := add(t, c, swarm.AddOptions{Torrent: tor, Dir: dir, Origins: []string{newOrigin(t, b).URL}, Background: true})
+	waitDone(t, s)
+	if err := c.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestRestartTrustsItsRecord(t *testing.T) {
+	b, tor := content(t, "data.zst", 50*testPiece+9, testPiece)
+	dir := t.TempDir()
+	download(t, dir, b, tor)
+	// Without peers and origins, everything must be there at once, before anything could be hashed.
+	c := newClient(t, swarm.Fast(swarm.Config{}))
+	s := add(t, c, swarm.AddOptions{Torrent: tor, Dir: dir, Background: true})
+	if n, _ := s.Completed(); n != tor.NumPieces() {
+		t.Fatalf("%d pieces after a restart, want %d", n, tor.NumPieces())
+	}
+	<-s.Done()
+	if st := s.Stats(); st.FromDisk != int64(len(b)) {
+		t.Errorf("stats = %+v, want everything from disk", st)
+	}
+	bad, err := s.VerifyRestored(t.Context())
+	if bad != 0 || err != nil {
+		t.Errorf("VerifyRestored = %d, %v, want 0, nil", bad, err)
+	}
+	// And it seeds.
+	leech := newClient(t, swarm.Fast(swarm.Config{SeedPeers: []string{c.Addr().String()}}))
+	ls := add(t, leech, swarm.AddOptions{Torrent: tor, Background: true})
+	waitDone(t, ls)
+	wantFile(t, ls.Path(), b)
+}
+
+// Whatever happened to the file while nobody looked: nothing unverified is present, and what is still right is not fetched again.
+func TestTamperedFileIsNoticed(t *testing.T) {
+	const pieces = 40
+	b, tor := content(t, "data.zst", pieces*testPiece, testPiece)
+	tests := map[string]struct {
+		tamper func(t *testing.T, path string)
+		bad    int
+	}{
+		"a byte changed": {func(t *testing.T, path string) { writeAt(t, path, []byte{^b[5*testPiece]}, 5*testPiece) }, 1},
+		"cut short":      {func(t *testing.T, path string) { truncate(t, path, 30*testPiece+1) }, 10},
+		"longer":         {func(t *testing.T, path string) { truncate(t, path, pieces*testPiece+7) }, 0},
+		"another file of the same bytes, times and size": {func(t *testing.T, path string) { replace(t, path, b) }, 0},
+		"deleted":          {func(t *testing.T, path string) { remove(t, path) }, pieces},
+		"the record alone": {func(t *testing.T, path string) { truncate(t, recordOf(t, path), 50) }, 0},
+		"no record":        {func(t *testing.T, path string) { remove(t, recordOf(t, path)) }, 0},
+	}
+	for name, tc := range tests {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			download(t, dir, b, tor)
+			path := filepath.Join(dir, tor.Name)
+			tc.tamper(t, path)
+
+			o := newOrigin(t, b)
+			c := newClient(t, swarm.Fast(swarm.Config{HTTP: client(t)}))
+			s := add(t, c, swarm.AddOptions{Torrent: tor, Dir: dir, Origins: []string{o.URL}, Background: true})
+			waitDone(t, s)
+			wantFile(t, path, b)
+			if st := s.Stats(); st.FromOrigin != int64(tc.bad*testPiece) {
+				t.Errorf("fetched %d bytes again, want %d pieces", st.FromOrigin, tc.bad)
+			}
+		})
+	}
+}
+
+// A process that is killed while it writes has an open record: its pieces hold, and nothing is fetched twice.
+func TestKilledInTheMiddle(t *testing.T) {
+	b, tor := content(t, "data.zst", 60*testPiece, testPiece)
+	first := t.TempDir()
+	c := newClient(t, swarm.Fast(swarm.Config{HTTP: client(t)}))
+	o := newOrigin(t, b)
+	s := add(t, c, swarm.AddOptions{Torrent: tor, Dir: first, Origins: []string{o.URL}})
+	for i := range 20 {
+		if err := s.WaitPiece(within(t, patient), i); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := s.Sync(); err != nil {
+		t.Fatal(err)
+	}
+	for i := 20; i < 30; i++ { // not synced: these may be in the record or not
+		if err := s.WaitPiece(within(t, patient), i); err != nil {
+			t.Fatal(err)
+		}
+	}
+	// Hard links to file and record are what a kill leaves behind: the same inode, no last words.
+	second := t.TempDir()
+	for _, path := range []string{s.Path(), recordOf(t, s.Path())} {
+		if err := os.Link(path, filepath.Join(second, filepath.Base(path))); err != nil {
+			t.Skipf("no hard links here: %v", err)
+		}
+	}
+	d := newClient(t, swarm.Fast(swarm.Config{HTTP: client(t)}))
+	r := add(t, d, swarm.AddOptions{Torrent: tor, Dir: second})
+	for i := range 20 {
+		if !r.Have(i) {
+			t.Errorf("piece %d was synced before the kill and is not present after it", i)
+		}
+	}
+	if bad, err := r.VerifyAll(t.Context()); bad != 0 || err != nil {
+		t.Errorf("VerifyAll = %d, %v, want 0, nil", bad, err)
+	}
+}
+
+func TestVerifyAllFindsRot(t *testing.T) {
+	b, tor := content(t, "data.zst", 30*testPiece, testPiece)
+	dir := t.TempDir()
+	download(t, dir, b, tor)
+	o := newOrigin(t, b)
+	c := newClient(t, swarm.Fast(swarm.Config{HTTP: client(t)}))
+	s := add(t, c, swarm.AddOptions{Torrent: tor, Dir: dir, Origins: []string{o.URL}, Background: true})
+	<-s.Done()
+	writeAt(t, s.Path(), flipped(b[:10]), 3*testPiece)
+	writeAt(t, s.Path(), flipped(b[:10]), 17*testPiece)
+	if bad, err := s.VerifyRestored(t.Context()); bad != 2 || err != nil {
+		t.Errorf("VerifyRestored = %d, %v, want 2, nil", bad, err)
+	}
+	eventually(t, "mended", func() bool {
+		n, _ := s.Completed()
+		return n == tor.NumPieces()
+	})
+	wantFile(t, s.Path(), b)
+	if bad, err := s.VerifyRestored(t.Context()); bad != 0 || err != nil {
+		t.Errorf("second VerifyRestored = %d, %v, want 0, nil", bad, err)
+	}
+	// What was hashed already is left out by VerifyRestored and not by VerifyAll.
+	writeAt(t, s.Path(), flipped(b[:10]), 9*testPiece)
+	if bad, _ := s.VerifyRestored(t.Context()); bad != 0 {
+		t.Errorf("VerifyRestored hashed what this process had hashed: %d bad", bad)
+	}
+	if bad, _ := s.VerifyAll(t.Context()); bad != 1 {
+		t.Errorf("VerifyAll = %d, want 1", bad)
+	}
+	waitDone(t, s)
+	wantFile(t, s.Path(), b)
+}
+
+func TestHaveIsCheckedAgainstTheSize(t *testing.T) {
+	b, tor := content(t, "data.zst", 3*testPiece, testPiece)
+	dir := t.TempDir()
+	c := newClient(t, swarm.Fast(swarm.Config{}))
+	if err := os.WriteFile(filepath.Join(dir, tor.Name), b[1:], 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.Add(t.Context(), swarm.AddOptions{Torrent: tor, Dir: dir, Have: true}); err == nil {
+		t.Error("Add with Have accepted a file of another size")
+	}
+}
+
+func TestSymbolicLinkIsNotFollowed(t *testing.T) {
+	b, tor := content(t, "data.zst", 3*testPiece, testPiece)
+	dir := t.TempDir()
+	victim := filepath.Join(t.TempDir(), "victim")
+	if err := os.WriteFile(victim, b, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(victim, filepath.Join(dir, tor.Name)); err != nil {
+		t.Skipf("no symbolic links here: %v", err)
+	}
+	c := newClient(t, swarm.Fast(swarm.Config{}))
+	if _, err := c.Add(t.Context(), swarm.AddOptions{Torrent: tor, Dir: dir}); err == nil {
+		t.Error("Add followed a symbolic link")
+	}
+}
+
+func recordOf(t *testing.T, path string) string {
+	t.Helper()
+	all, err := filepath.Glob(filepath.Join(filepath.Dir(path), ".*.pieces"))
+	if err != nil || len(all) != 1 {
+		t.Fatalf("records beside %s: %v, %v", path, all, err)
+	}
+	return all[0]
+}
+
+func writeAt(t *testing.T, path string, b []byte, off int64) {
+	t.Helper()
+	f, err := os.OpenFile(path, os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = f.WriteAt(b, off)
+	if err := f.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func truncate(t *testing.T, path string, size int64) {
+	t.Helper()
+	if err := os.Truncate(path, size); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func remove(t *testing.T, path string) {
+	t.Helper()
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// replace puts another file of the same content and modification time in the place of path.
+func replace(t *testing.T, path string, b []byte) {
+	t.Helper()
+	info, err := os.Stat(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path+".new", bytes.Clone(b), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chtimes(path+".new", time.Time{}, info.ModTime()); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(path+".new", path); err != nil {
+		t.Fatal(err)
+	}
+}
