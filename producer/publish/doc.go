@@ -1,0 +1,28 @@
+// Package publish makes snapshots public: it packs a source into an archive, stores that in the bucket together with
+// its torrent, reads both back the way everybody else will, and only then moves the channel's signed pointer.
+//
+// # The order of writing
+//
+// One publication is a row of steps, and none begins before the one before it is durable:
+//
+//	resolve   the newest pointer known to the bucket, the DHT and this machine: it becomes the history's previous link
+//	reserve   a version of its own, and room on the disk
+//	pack      source → archive file; encoding, SHA-256, piece hashes, writing and fsync overlap in one pass
+//	upload    archive, then its torrent beside it and by info-hash
+//	probe     first, last and random pieces and the torrents are read through the public address and hashed
+//	announce  sign, persist the record on this machine, then bucket, then DHT with read-back
+//	retain    old versions go
+//
+// A crash or an error at any step leaves the pointer that was valid before: nothing that it names is ever touched
+// before a newer one is out. What an unfinished run left behind is noted in a journal before it comes into being, so the
+// next run finds and removes it.
+//
+// # Time
+//
+// Sequence numbers and version names never go back, even when the clock does: both continue from the newest ones known.
+//
+// # Files
+//
+// Snapshots lie in DataDir/<salt>/<version>/<file> with their torrent beside them; the publisher's own state (lock,
+// journal, the last record signed) in DataDir/.producer/<salt>/.
+package publish

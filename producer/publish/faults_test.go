@@ -1,0 +1,139 @@
+package publish_test
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"snapswarm/common/bucket"
+	"snapswarm/common/snapshot"
+)
+
+// TestAFailureAtAnyCallOfTheStore breaks every call to the bucket in turn, once for one call and once for good, while a
+// third snapshot is published over two others, of which the oldest has to go.
+func TestAFailureAtAnyCallOfTheStore(t *testing.T) {
+	for _, forever := range []bool{false, true} {
+		for n, done := 1, false; !done; n++ {
+			t.Run(fmt.Sprintf("call %d, forever %v", n, forever), func(t *testing.T) { done = failAt(t, n, forever) })
+			if n > 100 {
+				t.Fatal("there is no end to the calls")
+			}
+		}
+	}
+}
+
+// failAt reports whether a publication needs fewer calls than n.
+func failAt(t *testing.T, n int, forever bool) (done bool) {
+	b := newBench(t)
+	b.cfg.Keep = 2
+	b.mustPublish()
+	second := b.mustPublish()
+	broken := &brokenStore{Store: b.store, failAt: n, forever: forever}
+	b.cfg.Store = broken
+	third, err := b.publish()
+	tor := b.check()
+	switch {
+	case broken.failed == "":
+		return true
+	case err == nil: // it failed while clearing up
+		if tor.InfoHash != third.InfoHash {
+			t.Errorf("after %s failed, the pointer names %s, want the new %s", broken.failed, tor.InfoHash, third.InfoHash)
+		}
+	case !errors.Is(err, errBroken) || !errors.Is(err, bucket.ErrUnreachable):
+		t.Errorf("after %s failed: %v, want %v", broken.failed, err, errBroken)
+	case tor.InfoHash != second.InfoHash:
+		t.Errorf("after %s failed, the pointer names %s, want %s as before", broken.failed, tor.InfoHash, second.InfoHash)
+	}
+	seq, _, _ := b.pointer()
+
+	b.cfg.Store = b.store
+	fourth := b.mustPublish()
+	if tor := b.check(); tor.InfoHash != fourth.InfoHash || fourth.Seq <= seq.Seq {
+		t.Errorf("the next publication: pointer names %s, seq %d after %d; want %s", tor.InfoHash, fourth.Seq, seq.Seq, fourth.InfoHash)
+	}
+	b.checkTidy(2)
+	return false
+}
+
+// checkTidy makes sure that bucket and disk hold keep versions, whole, and nothing else.
+func (b *bench) checkTidy(keep int) {
+	b.t.Helper()
+	versions := make(map[snapshot.Version]int)
+	hashes := 0
+	for _, name := range files(b.t, b.bucket) {
+		o, err := bucket.ParseKey(name)
+		switch {
+		case err != nil:
+			b.t.Errorf("the bucket holds %s: %v", name, err)
+		case o.Kind == bucket.KindInfoHashTorrent:
+			hashes++
+		case o.Version != "":
+			versions[o.Version]++
+		}
+	}
+	if len(versions) != keep || hashes != keep {
+		b.t.Errorf("the bucket has %d versions and %d torrents by hash, want %d: %v", len(versions), hashes, keep, versions)
+	}
+	for v, n := range versions {
+		if n != 2 {
+			b.t.Errorf("version %s has %d objects, want archive and torrent", v, n)
+		}
+	}
+	onDisk := make(map[string]bool)
+	for _, name := range files(b.t, b.cfg.DataDir) {
+		onDisk[filepath.Dir(name)] = true
+		if strings.Contains(name, ".part") {
+			b.t.Errorf("unfinished file on disk: %s", name)
+		}
+	}
+	if len(onDisk) != keep {
+		b.t.Errorf("the disk has %d versions, want %d: %v", len(onDisk), keep, onDisk)
+	}
+}
+
+func TestAKilledRunIsClearedAway(t *testing.T) {
+	b := newBench(t)
+	b.mustPublish()
+	broken := &brokenStore{Store: b.store, failAt: 6, forever: true}
+	b.cfg.Store = broken
+	if _, err := b.publish(); err == nil {
+		t.Fatal("want an error")
+	}
+	// What a kill leaves that the error did not: files of the version in the journal.
+	journal, err := os.ReadFile(filepath.Join(b.cfg.DataDir, ".producer", salt, "journal.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, ok := strings.Cut(string(journal), `"version": "`)
+	if !ok {
+		t.Fatalf("no attempt in the journal: %s", journal)
+	}
+	version, _, _ := strings.Cut(rest, `"`)
+	dir := filepath.Join(b.cfg.DataDir, salt, version)
+	if err := errors.Join(os.MkdirAll(dir, 0o755), os.WriteFile(filepath.Join(dir, ".ledger.tar.zst.part"), []byte("x"), 0o644)); err != nil {
+		t.Fatal(err)
+	}
+	b.cfg.Store = b.store
+	b.mustPublish()
+	b.check()
+	b.checkTidy(2)
+}
+
+func TestADamagedJournalIsSetAside(t *testing.T) {
+	b := newBench(t)
+	b.mustPublish()
+	path := filepath.Join(b.cfg.DataDir, ".producer", salt, "journal.json")
+	for _, content := range []string{"", "{", `{"format":1,"begun":[{"version":"../..","file":"x"}]}`} {
+		if err := os.WriteFile(path, []byte(content), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		b.mustPublish()
+		if got, err := os.ReadFile(path + ".corrupt"); err != nil || string(got) != content {
+			t.Errorf("journal %q set aside: %q, %v", content, got, err)
+		}
+	}
+	b.check()
+}

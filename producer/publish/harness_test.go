@@ -1,0 +1,368 @@
+package publish_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/ed25519"
+	"crypto/sha256"
+	"errors"
+	"io"
+	"iter"
+	"log/slog"
+	"math/rand/v2"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"snapswarm/common/archive"
+	"snapswarm/common/bucket"
+	"snapswarm/common/pointer"
+	"snapswarm/common/snapshot"
+	"snapswarm/producer/publish"
+)
+
+const salt = "chain"
+
+// bench is a publisher's world: a directory as the bucket, a web server in front of it, a source.
+type bench struct {
+	t      *testing.T
+	cfg    publish.Config
+	bucket string // directory
+	source string // directory
+	store  bucket.Store
+	public *bucket.Reader
+	clock  *clock
+	net    *network
+}
+
+func newBench(t *testing.T) *bench {
+	t.Helper()
+	b := &bench{t: t, bucket: t.TempDir(), source: filepath.Join(t.TempDir(), "ledger"), clock: &clock{now: time.Now()}, net: &network{}}
+	var err error
+	if b.store, err = bucket.Open(bucket.Config{URL: "file://" + b.bucket}); err != nil {
+		t.Fatal(err)
+	}
+	b.public = b.serve(http.FileServer(http.Dir(b.bucket)))
+	b.write("data.ldb", sample(1, 700_000))
+	b.write("sub/index", sample(2, 50_000))
+	seed := sha256.Sum256([]byte(t.Name()))
+	b.cfg = publish.Config{
+		Key: ed25519.NewKeyFromSeed(seed[:]), Salt: salt, DataDir: t.TempDir(), Store: b.store, Public: b.public, Network: b.net,
+		Level: archive.Fastest, ProbeFor: 200 * time.Millisecond, Now: b.clock.Now, Log: slog.New(slog.NewTextHandler(t.Output(), nil)),
+	}
+	return b
+}
+
+// serve makes h the public face of the bucket.
+func (b *bench) serve(h http.Handler) *bucket.Reader {
+	b.t.Helper()
+	server := httptest.NewServer(h)
+	b.t.Cleanup(server.Close)
+	client, err := bucket.NewHTTPClient(bucket.Policy{Origins: []string{server.URL}})
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	b.t.Cleanup(client.CloseIdleConnections)
+	r, err := bucket.NewReader(server.URL, client)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return r
+}
+
+// write makes a file of the source.
+func (b *bench) write(name string, content []byte) {
+	b.t.Helper()
+	path := filepath.Join(b.source, name)
+	if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, content, 0o644)); err != nil {
+		b.t.Fatal(err)
+	}
+}
+
+func (b *bench) open() *publish.Publisher {
+	b.t.Helper()
+	p, err := publish.New(b.cfg)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return p
+}
+
+// publish runs one publication of the source from opening to closing the publisher.
+func (b *bench) publish() (publish.Report, error) {
+	b.t.Helper()
+	src, err := publish.OpenSource(b.t.Context(), b.source)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return b.publishSource(src)
+}
+
+func (b *bench) publishSource(src publish.Source) (publish.Report, error) {
+	b.t.Helper()
+	p := b.open()
+	rep, err := p.Publish(b.t.Context(), publish.Request{Source: src})
+	if e := p.Close(); e != nil {
+		b.t.Error(e)
+	}
+	b.clock.add(time.Second)
+	return rep, err
+}
+
+func (b *bench) mustPublish() publish.Report {
+	b.t.Helper()
+	rep, err := b.publish()
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return rep
+}
+
+func (b *bench) channel() snapshot.Channel {
+	ch, err := snapshot.NewChannel(b.cfg.Key.Public().(ed25519.PublicKey), salt)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return ch
+}
+
+// pointer reads the bucket's pointer; ok is false when there is none.
+func (b *bench) pointer() (rec pointer.Record, p pointer.Pointer, ok bool) {
+	b.t.Helper()
+	raw, err := os.ReadFile(filepath.Join(b.bucket, salt, "pointer"))
+	if errors.Is(err, os.ErrNotExist) {
+		return rec, p, false
+	}
+	if err == nil {
+		rec, err = pointer.ParseRecord(raw)
+	}
+	if err == nil {
+		err = rec.Verify(b.channel())
+	}
+	if err == nil {
+		p, err = rec.Pointer()
+	}
+	if err != nil {
+		b.t.Fatalf("the bucket's pointer: %v", err)
+	}
+	return rec, p, true
+}
+
+// check fails the test unless what the bucket's pointer names lies whole in the bucket. It returns its torrent.
+func (b *bench) check() *snapshot.Torrent {
+	b.t.Helper()
+	_, p, ok := b.pointer()
+	if !ok {
+		return nil
+	}
+	raw, err := os.ReadFile(filepath.Join(b.bucket, bucket.InfoHashKey(p.InfoHash)))
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	tor, err := snapshot.ParseTorrent(raw)
+	if err != nil || tor.InfoHash != p.InfoHash || tor.InfoSHA256 != *p.InfoSHA256 {
+		b.t.Fatalf("the torrent of the pointer: %v, %v", tor, err)
+	}
+	beside, err := os.ReadFile(filepath.Join(b.bucket, bucket.TorrentKey(salt, tor.Description.Version, tor.Name)))
+	if err != nil || !bytes.Equal(beside, raw) {
+		b.t.Fatalf("the torrent beside the archive differs or is missing: %v", err)
+	}
+	data, err := os.ReadFile(filepath.Join(b.bucket, bucket.ArchiveKey(salt, tor.Description.Version, tor.Name)))
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	pieces, err := snapshot.HashPieces(b.t.Context(), bytes.NewReader(data), tor.Length, tor.PieceLength)
+	if err != nil || !bytes.Equal(pieces, tor.Pieces) || int64(len(data)) != tor.Length {
+		b.t.Fatalf("the archive does not match its torrent: %v", err)
+	}
+	if sha256.Sum256(data) != tor.Description.SHA256 {
+		b.t.Fatal("the archive does not have the SHA-256 that was signed")
+	}
+	return tor
+}
+
+// files lists the files below dir, relative to it, without the publisher's state.
+func files(t *testing.T, dir string) []string {
+	t.Helper()
+	var names []string
+	err := filepath.WalkDir(dir, func(path string, d os.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		rel, err := filepath.Rel(dir, path)
+		if err == nil && !d.IsDir() && !strings.HasPrefix(rel, ".producer") {
+			names = append(names, filepath.ToSlash(rel))
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return names
+}
+
+// sample is data of which about half can be compressed away.
+func sample(seed byte, n int) []byte {
+	r := rand.NewChaCha8([32]byte{seed})
+	b := make([]byte, n)
+	_, _ = r.Read(b)
+	for i := range b {
+		if i%4096 < 2048 {
+			b[i] = byte(i / 64)
+		}
+	}
+	return b
+}
+
+type clock struct {
+	mu  sync.Mutex
+	now time.Time
+}
+
+func (c *clock) Now() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.now
+}
+
+func (c *clock) add(d time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.now = c.now.Add(d)
+}
+
+// network remembers what it was told.
+type network struct {
+	mu        sync.Mutex
+	announced []pointer.Record
+	refreshed int
+	seeded    []snapshot.InfoHash
+	dropped   []snapshot.Version
+	err       error
+}
+
+func (n *network) Resolve(context.Context, snapshot.Channel) (pointer.Resolution, error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if len(n.announced) == 0 {
+		return pointer.Resolution{}, pointer.ErrNotFound
+	}
+	rec := n.announced[len(n.announced)-1]
+	p, err := rec.Pointer()
+	return pointer.Resolution{Record: rec, Pointer: p, Source: "dht"}, err
+}
+
+func (n *network) Announce(_ context.Context, rec pointer.Record) (publish.Announced, error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.err != nil {
+		return publish.Announced{}, n.err
+	}
+	n.announced = append(n.announced, rec)
+	return publish.Announced{Stored: 8, ReadBack: 5}, nil
+}
+
+func (n *network) Refresh(context.Context, pointer.Record) error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.refreshed++
+	return nil
+}
+
+func (n *network) Seed(_ context.Context, t *snapshot.Torrent) error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.seeded = append(n.seeded, t.InfoHash)
+	return nil
+}
+
+func (n *network) Drop(_ context.Context, v snapshot.Version) error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.dropped = append(n.dropped, v)
+	return nil
+}
+
+// brokenStore fails its call number failAt, and all after it when forever is set.
+type brokenStore struct {
+	bucket.Store
+	forever bool
+
+	mu     sync.Mutex
+	failAt int    // guarded by mu
+	calls  int    // guarded by mu
+	failed string // which call it was; guarded by mu
+}
+
+// breakNow makes the next call fail, mend makes none fail any more.
+func (s *brokenStore) breakNow() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.failAt = s.calls + 1
+}
+
+func (s *brokenStore) mend() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.failAt = 1 << 30
+}
+
+var errBroken = errors.New("the store is broken")
+
+func (s *brokenStore) call(what string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.calls++
+	if s.calls == s.failAt || (s.forever && s.calls > s.failAt) {
+		s.failed = what
+		return &bucket.Error{Op: what, Store: s.String(), Kind: bucket.ErrUnreachable, Err: errBroken}
+	}
+	return nil
+}
+
+func (s *brokenStore) Put(ctx context.Context, key string, r io.ReaderAt, size int64, o bucket.PutOptions) error {
+	if err := s.call("put " + key); err != nil {
+		return err
+	}
+	return s.Store.Put(ctx, key, r, size, o)
+}
+
+func (s *brokenStore) PutFile(ctx context.Context, key, path string, o bucket.PutOptions) error {
+	if err := s.call("put " + key); err != nil {
+		return err
+	}
+	return s.Store.PutFile(ctx, key, path, o)
+}
+
+func (s *brokenStore) Get(ctx context.Context, key string, limit int64) ([]byte, error) {
+	if err := s.call("get " + key); err != nil {
+		return nil, err
+	}
+	return s.Store.Get(ctx, key, limit)
+}
+
+func (s *brokenStore) Check(ctx context.Context) error {
+	if err := s.call("check"); err != nil {
+		return err
+	}
+	return s.Store.Check(ctx)
+}
+
+func (s *brokenStore) Delete(ctx context.Context, key string) error {
+	if err := s.call("delete " + key); err != nil {
+		return err
+	}
+	return s.Store.Delete(ctx, key)
+}
+
+func (s *brokenStore) List(ctx context.Context, prefix string) iter.Seq2[bucket.Info, error] {
+	if err := s.call("list " + prefix); err != nil {
+		return func(yield func(bucket.Info, error) bool) { yield(bucket.Info{}, err) }
+	}
+	return s.Store.List(ctx, prefix)
+}

@@ -1,0 +1,154 @@
+package publish
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"slices"
+	"sync"
+	"time"
+
+	"snapswarm/common/durable"
+	"snapswarm/common/snapshot"
+)
+
+const (
+	journalName    = "journal.json"
+	journalVersion = 1
+	maxJournal     = 1 << 20
+)
+
+// journal remembers across crashes what was begun and what was last published. Each change is on disk before the method
+// that makes it returns.
+type journal struct {
+	path string
+
+	mu    sync.Mutex
+	state journalState // guarded by mu
+}
+
+type journalState struct {
+	Format int `json:"format"`
+	// Begun are publications that did not get as far as the pointer, each written down before its first file.
+	Begun []attempt `json:"begun,omitempty"`
+	// Last is the newest publication.
+	Last *published `json:"last,omitempty"`
+}
+
+// attempt is a publication that was begun. InfoHash is zero until the archive was complete.
+type attempt struct {
+	Version  snapshot.Version `json:"version"`
+	File     string           `json:"file"`
+	InfoHash string           `json:"info_hash,omitempty"`
+}
+
+// published says what the newest snapshot was made of, so that an unchanged source is not published again.
+type published struct {
+	Version     snapshot.Version `json:"version"`
+	Fingerprint string           `json:"fingerprint,omitempty"`
+	Source      string           `json:"source,omitempty"`
+	At          time.Time        `json:"at"`
+}
+
+// openJournal reads the journal at path. A damaged one is set aside: what it knew is lost, which costs some space in the
+// bucket and one publication at most.
+func openJournal(path string, log *slog.Logger) (*journal, error) {
+	j := &journal{path: path, state: journalState{Format: journalVersion}}
+	b, err := readSmall(path, maxJournal)
+	if errors.Is(err, fs.ErrNotExist) {
+		return j, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read journal: %w", err)
+	}
+	var st journalState
+	switch err := json.Unmarshal(b, &st); {
+	case err == nil && st.Format == journalVersion && st.valid():
+		j.state = st
+		return j, nil
+	case err == nil && st.Format > journalVersion:
+		return nil, fmt.Errorf("read journal %s: format %d is newer than this program; use the newer one", path, st.Format)
+	}
+	log.Warn("journal was damaged and is set aside", "file", path+".corrupt")
+	return j, durable.Rename(path, path+".corrupt")
+}
+
+// valid makes sure that names from the disk cannot lead anywhere else.
+func (s journalState) valid() bool {
+	for _, a := range s.Begun {
+		if _, err := snapshot.ParseVersion(string(a.Version)); err != nil || snapshot.CheckFileName(a.File) != nil {
+			return false
+		}
+		if _, err := snapshot.ParseInfoHash(a.InfoHash); a.InfoHash != "" && err != nil {
+			return false
+		}
+	}
+	return true
+}
+
+func readSmall(path string, limit int64) ([]byte, error) {
+	fi, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	if fi.Size() > limit {
+		return nil, fmt.Errorf("%s has %d bytes, at most %d are expected", path, fi.Size(), limit)
+	}
+	return os.ReadFile(path)
+}
+
+func (j *journal) begun() []attempt {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return slices.Clone(j.state.Begun)
+}
+
+func (j *journal) last() (published, bool) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if j.state.Last == nil {
+		return published{}, false
+	}
+	return *j.state.Last, true
+}
+
+// begin notes an attempt, or what more is known of it.
+func (j *journal) begin(a attempt) error {
+	return j.change(func(s *journalState) {
+		s.Begun = append(slices.DeleteFunc(s.Begun, func(b attempt) bool { return b.Version == a.Version }), a)
+	})
+}
+
+// forget drops an attempt of which nothing is left.
+func (j *journal) forget(v snapshot.Version) error {
+	return j.change(func(s *journalState) {
+		s.Begun = slices.DeleteFunc(s.Begun, func(b attempt) bool { return b.Version == v })
+	})
+}
+
+// publish notes the newest publication, which is then no attempt any more.
+func (j *journal) publish(last published) error {
+	return j.change(func(s *journalState) {
+		s.Begun = slices.DeleteFunc(s.Begun, func(b attempt) bool { return b.Version == last.Version })
+		s.Last = &last
+	})
+}
+
+func (j *journal) change(f func(*journalState)) error {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	next := journalState{Format: journalVersion, Begun: slices.Clone(j.state.Begun), Last: j.state.Last}
+	f(&next)
+	b, err := json.MarshalIndent(next, "", "\t")
+	if err != nil {
+		return fmt.Errorf("write journal: %w", err)
+	}
+	if err := durable.WriteFile(j.path, append(b, '\n'), 0o644); err != nil {
+		return fmt.Errorf("write journal: %w", err)
+	}
+	j.state = next
+	return nil
+}

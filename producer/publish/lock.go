@@ -1,0 +1,103 @@
+package publish
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"snapswarm/common/durable"
+)
+
+const (
+	stateDir  = ".producer" // no salt begins with a dot
+	lockName  = "lock"
+	maxHolder = 4 << 10
+)
+
+// lock is the right of one process to publish a channel from a data directory. The kernel gives it back when the
+// process ends, however it ends.
+type lock struct{ file *os.File }
+
+// acquire takes the lock in dir or fails with a [HeldError].
+func acquire(dir, salt string) (*lock, error) {
+	f, err := os.OpenFile(filepath.Join(dir, lockName), os.O_RDWR|os.O_CREATE, 0o644)
+	if err != nil {
+		return nil, fmt.Errorf("open lock: %w", err)
+	}
+	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		defer f.Close()
+		if errors.Is(err, unix.EWOULDBLOCK) {
+			return nil, &HeldError{Salt: salt, Holder: readHolder(f)}
+		}
+		return nil, fmt.Errorf("lock %s: %w", f.Name(), err)
+	}
+	if err := writeHolder(f); err != nil {
+		return nil, errors.Join(fmt.Errorf("write lock: %w", err), f.Close())
+	}
+	return &lock{file: f}, nil
+}
+
+// release gives the lock back. The file stays: removing it would let two processes lock two different ones.
+func (l *lock) release() error { return errors.Join(l.file.Truncate(0), l.file.Close()) }
+
+func writeHolder(f *os.File) error {
+	host, _ := os.Hostname()
+	b, err := json.Marshal(Holder{PID: os.Getpid(), Host: host, Command: command(), Since: time.Now().UTC().Truncate(time.Second)})
+	if err != nil {
+		return err
+	}
+	if err := f.Truncate(0); err != nil {
+		return err
+	}
+	_, err = f.WriteAt(b, 0)
+	return err
+}
+
+// command names this process for people: program and subcommand, no values that could be secret.
+func command() string {
+	name := filepath.Base(os.Args[0])
+	if len(os.Args) > 1 && len(os.Args[1]) < 16 && os.Args[1] != "" && os.Args[1][0] != '-' {
+		name += " " + os.Args[1]
+	}
+	return name
+}
+
+func readHolder(f *os.File) Holder {
+	var h Holder
+	if b, err := io.ReadAll(io.LimitReader(f, maxHolder)); err == nil {
+		_ = json.Unmarshal(b, &h) // a holder that is just writing its name stays unknown
+	}
+	return h
+}
+
+// HolderOf reports which process publishes the channel of that name from dataDir; ok is false when none does.
+func HolderOf(dataDir, salt string) (h Holder, ok bool, err error) {
+	f, err := os.Open(filepath.Join(dataDir, stateDir, salt, lockName))
+	if errors.Is(err, os.ErrNotExist) {
+		return Holder{}, false, nil
+	}
+	if err != nil {
+		return Holder{}, false, fmt.Errorf("look at lock: %w", err)
+	}
+	defer f.Close()
+	err = unix.Flock(int(f.Fd()), unix.LOCK_SH|unix.LOCK_NB)
+	if errors.Is(err, unix.EWOULDBLOCK) {
+		return readHolder(f), true, nil
+	}
+	return Holder{}, false, err
+}
+
+// openState makes the publisher's own folder.
+func openState(dataDir, salt string) (string, error) {
+	dir := filepath.Join(dataDir, stateDir, salt)
+	if err := durable.MkdirAll(dir, 0o755); err != nil {
+		return "", fmt.Errorf("create state folder: %w", err)
+	}
+	return dir, nil
+}

@@ -1,0 +1,171 @@
+package publish
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"snapswarm/common/pointer"
+)
+
+const (
+	renewEvery   = 24 * time.Hour
+	refreshEvery = time.Hour // items expire after two hours in the DHT (BEP 44)
+	retryFirst   = time.Minute
+	retryMost    = time.Hour
+)
+
+// ErrNothingPublished means that the channel has no pointer yet that could be renewed.
+var ErrNothingPublished = errors.New("nothing is published on the channel yet")
+
+// Renew signs the newest pointer again, so that it does not expire: same snapshot, same creation time, new sequence
+// number. The bucket has to take it; the DHT may fail.
+func (p *Publisher) Renew(ctx context.Context) (pointer.Record, error) {
+	p.signing.Lock()
+	defer p.signing.Unlock()
+	rec, err := p.renew(ctx)
+	p.metrics.renewed(ctx, err)
+	return rec, err
+}
+
+func (p *Publisher) renew(ctx context.Context) (pointer.Record, error) {
+	k, err := p.newest(ctx)
+	if err != nil {
+		return pointer.Record{}, err
+	}
+	if k.record.Seq == 0 {
+		return pointer.Record{}, ErrNothingPublished
+	}
+	rec, ptr, err := p.sign(k.pointer, k.record.Seq)
+	if err != nil {
+		return rec, err
+	}
+	p.metrics.pointer(ctx, rec.Seq, ptr.Created, ptr.Expires)
+	if err := p.store(ctx, rec); err != nil {
+		return rec, err
+	}
+	p.cfg.Log.InfoContext(ctx, "pointer renewed", "channel", p.cfg.Salt, "seq", rec.Seq, "expires", ptr.Expires)
+	return rec, p.tellNetwork(ctx, rec)
+}
+
+// tellNetwork puts rec into the DHT. Only the end of ctx is an error: the hourly refresh tries again.
+func (p *Publisher) tellNetwork(ctx context.Context, rec pointer.Record) error {
+	if p.cfg.Network == nil {
+		return nil
+	}
+	got, err := p.cfg.Network.Announce(ctx, rec)
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	if err != nil {
+		p.cfg.Log.WarnContext(ctx, "the pointer did not get into the DHT", "channel", p.cfg.Salt, "seq", rec.Seq, "error", err)
+		return nil
+	}
+	p.cfg.Log.InfoContext(ctx, "pointer put into the DHT", "channel", p.cfg.Salt, "seq", rec.Seq,
+		"stored", got.Stored, "read_back", got.ReadBack)
+	return nil
+}
+
+// KeepAlive renews the pointer daily (more often if it expires sooner than in two days) and puts it into the DHT again
+// where it was lost, hourly. It returns when ctx ends; failures are logged and tried again.
+func (p *Publisher) KeepAlive(ctx context.Context) error {
+	if err := p.settle(ctx); err != nil {
+		p.cfg.Log.WarnContext(ctx, "the pointer could not be brought up to date; it will be tried again", "channel", p.cfg.Salt, "error", err)
+	}
+	refresh := time.Now().Add(jitter(refreshEvery))
+	retry := time.Duration(0)
+	for {
+		select {
+		case <-time.After(max(retry, min(p.untilRenewal(), time.Until(refresh)))):
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+		if p.untilRenewal() <= 0 {
+			_, err := p.Renew(ctx)
+			retry = p.retryAfter(ctx, err, retry)
+		}
+		if time.Until(refresh) <= 0 {
+			p.refresh(ctx)
+			refresh = time.Now().Add(jitter(refreshEvery))
+		}
+	}
+}
+
+// retryAfter is how long to wait after a renewal that ended with err, when the one before had asked for last.
+func (p *Publisher) retryAfter(ctx context.Context, err error, last time.Duration) time.Duration {
+	if err == nil || ctx.Err() != nil {
+		return 0
+	}
+	p.cfg.Log.ErrorContext(ctx, "pointer not renewed", "channel", p.cfg.Salt, "error", err)
+	return min(max(2*last, retryFirst), retryMost)
+}
+
+// settle makes the bucket and the DHT hold the newest record that was signed, which a crash may have kept here.
+func (p *Publisher) settle(ctx context.Context) error {
+	p.signing.Lock()
+	defer p.signing.Unlock()
+	k, err := p.newest(ctx)
+	if err != nil || k.record.Seq == 0 {
+		return err
+	}
+	if err := p.ratchet.Accept(p.channel, k.record, k.record.Time()); err != nil {
+		return err
+	}
+	if k.record.Seq > k.bucketSeq {
+		if err := p.store(ctx, k.record); err != nil {
+			return err
+		}
+	}
+	p.metrics.pointer(ctx, k.record.Seq, k.pointer.Created, k.pointer.Expires)
+	return p.tellNetwork(ctx, k.record)
+}
+
+// untilRenewal is how long the newest pointer may wait, at most an hour at a time, so that a clock that was set or a
+// machine that slept does not matter.
+func (p *Publisher) untilRenewal() time.Duration {
+	rec, ok, err := p.ratchet.Last(p.channel)
+	if err != nil || !ok {
+		return refreshEvery
+	}
+	due := rec.Time().Add(min(renewEvery, p.cfg.TTL/2))
+	return min(max(due.Sub(p.cfg.Now()), 0), refreshEvery)
+}
+
+func (p *Publisher) refresh(ctx context.Context) {
+	rec, ok, err := p.ratchet.Last(p.channel)
+	if err != nil || !ok || p.cfg.Network == nil {
+		return
+	}
+	if err := p.cfg.Network.Refresh(ctx, rec); err != nil && ctx.Err() == nil {
+		p.cfg.Log.WarnContext(ctx, "pointer not refreshed in the DHT", "channel", p.cfg.Salt, "error", err)
+	}
+}
+
+// jitter spreads d by a tenth to either side.
+func jitter(d time.Duration) time.Duration {
+	return d - d/10 + rand.N(d/5) //nolint:gosec // no secret
+}
+
+// CheckStore finds out whether the bucket can be written to, see bucket.Store.
+func (p *Publisher) CheckStore(ctx context.Context) error { return p.cfg.Store.Check(ctx) }
+
+// Health is an error unless the channel has a pointer that is valid now.
+func (p *Publisher) Health() (detail string, err error) {
+	rec, ok, err := p.ratchet.Last(p.channel)
+	if err != nil {
+		return "", err
+	}
+	if !ok {
+		return "", ErrNothingPublished
+	}
+	ptr, err := rec.Pointer()
+	if err != nil {
+		return "", err
+	}
+	if ptr.Stale(p.cfg.Now()) {
+		return "", ErrStale
+	}
+	return fmt.Sprintf("seq %d names %s until %s", rec.Seq, ptr.InfoHash, ptr.Expires.Format(time.RFC3339)), nil
+}

@@ -1,0 +1,57 @@
+package publish
+
+import (
+	"bytes"
+	"context"
+
+	"snapswarm/common/bucket"
+	"snapswarm/common/snapshot"
+)
+
+// keys are the names of a snapshot's objects in the bucket.
+type keys struct{ archive, torrent, byHash string }
+
+func (r *run) keys() keys {
+	k := keys{
+		archive: bucket.ArchiveKey(r.cfg.Salt, r.version, r.file),
+		torrent: bucket.TorrentKey(r.cfg.Salt, r.version, r.file),
+	}
+	if r.torrent != nil {
+		k.byHash = bucket.InfoHashKey(r.torrent.InfoHash)
+	}
+	return k
+}
+
+// upload stores the archive, then its torrent under both names: whoever finds a torrent finds the data, too.
+func (r *run) upload(ctx context.Context) error {
+	k := r.keys()
+	task := r.cfg.Progress("upload", r.torrent.Length)
+	defer task.Cancel()
+	o := bucket.Defaults(k.archive)
+	o.Progress = task.Set
+	if err := r.cfg.Store.PutFile(ctx, k.archive, r.archivePath(), o); err != nil {
+		return err
+	}
+	task.Done()
+	torrent := r.torrent.Encode()
+	for _, key := range []string{k.torrent, k.byHash} {
+		if err := put(ctx, r.cfg.Store, key, torrent); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// put stores a small object with the metadata that readers expect.
+func put(ctx context.Context, s bucket.Store, key string, b []byte) error {
+	return s.Put(ctx, key, bytes.NewReader(b), int64(len(b)), bucket.Defaults(key))
+}
+
+// attemptKeys are the objects that an unfinished publication may have left in the bucket.
+func attemptKeys(salt string, a attempt) []string {
+	all := []string{bucket.ArchiveKey(salt, a.Version, a.File), bucket.TorrentKey(salt, a.Version, a.File)}
+	if ih, err := snapshot.ParseInfoHash(a.InfoHash); err == nil {
+		all = append(all, bucket.InfoHashKey(ih))
+	}
+	return all
+}
