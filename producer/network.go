@@ -1,0 +1,53 @@
+package main
+
+import (
+	"context"
+
+	"snapswarm/common/peer"
+	"snapswarm/common/pointer"
+	"snapswarm/common/snapshot"
+	"snapswarm/producer/publish"
+)
+
+var _ publish.Network = (*network)(nil)
+
+// network is what a publisher needs of the swarm and the DHT. Its fields are set before first use.
+type network struct {
+	peer    *peer.Peer
+	channel snapshot.Channel
+}
+
+// Resolve implements publish.Network.
+func (n *network) Resolve(ctx context.Context, ch snapshot.Channel) (pointer.Resolution, error) {
+	return n.peer.Resolve(ctx, ch)
+}
+
+// Announce implements publish.Network.
+func (n *network) Announce(ctx context.Context, rec pointer.Record) (publish.Announced, error) {
+	// What the peer remembers is only to answer sooner; the publisher's own memory counts.
+	_ = n.peer.Accept(n.channel, rec)
+	got, err := n.peer.PutPointer(ctx, rec)
+	return publish.Announced{Stored: got.Stored, ReadBack: got.ReadBack}, err
+}
+
+// Refresh implements publish.Network.
+func (n *network) Refresh(ctx context.Context, rec pointer.Record) error {
+	_, err := n.peer.Reput(ctx, rec)
+	return err
+}
+
+// Seed implements publish.Network.
+func (n *network) Seed(ctx context.Context, t *snapshot.Torrent) error {
+	_, err := n.peer.Adopt(ctx, n.channel, t.Description.Version, t)
+	return err
+}
+
+// Drop implements publish.Network.
+func (n *network) Drop(ctx context.Context, v snapshot.Version) error {
+	for _, h := range n.peer.Holdings(n.channel.Salt) {
+		if h.Version == v {
+			return n.peer.Discard(ctx, h)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,234 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"text/tabwriter"
+	"time"
+
+	"github.com/dustin/go-humanize"
+	"github.com/spf13/cobra"
+
+	"snapswarm/common/bucket"
+	"snapswarm/common/daemon"
+	"snapswarm/common/dht"
+	"snapswarm/common/pointer"
+	"snapswarm/common/snapshot"
+	"snapswarm/producer/publish"
+)
+
+// statusPatience is how long the slowest source may take.
+const statusPatience = 20 * time.Second
+
+func statusCommand() *cobra.Command {
+	var cfg StatusConfig
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "status",
+		Short: "Show the newest pointer of every source, what it names, and whether that is there.",
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return runStatus(cmd.Context(), cfg, asJSON, cmd.OutOrStdout())
+		},
+	}
+	daemon.AddSettings(cmd, &cfg)
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON for programs")
+	return cmd
+}
+
+func runStatus(ctx context.Context, cfg StatusConfig, asJSON bool, out io.Writer) error {
+	ch, err := cfg.subject()
+	if err != nil {
+		return err
+	}
+	log := daemon.NewLogger(daemon.NewTerminal(os.Stderr), cfg.Process)
+	view := &statusView{channel: ch}
+	defer view.close()
+	if err := view.openBucket(ctx, cfg, log); err != nil {
+		return coded(err)
+	}
+	if err := view.openDHT(ctx, cfg, log); err != nil {
+		return coded(err)
+	}
+	st, err := view.inspect(ctx, cfg.DataDir)
+	if err != nil {
+		return err
+	}
+	if asJSON {
+		e := json.NewEncoder(out)
+		e.SetIndent("", "  ")
+		err = e.Encode(st)
+	} else {
+		err = writeStatus(out, st, time.Now())
+	}
+	return errors.Join(err, coded(st.Err(time.Now())))
+}
+
+// subject is the channel to look at: no secret is needed for that.
+func (c StatusConfig) subject() (snapshot.Channel, error) {
+	switch {
+	case !c.AuthorityKey.IsZero():
+		key, err := parseKey(c.AuthorityKey)
+		if err != nil {
+			return snapshot.Channel{}, err
+		}
+		return c.channel(key)
+	case c.Channel != "":
+		ch, err := snapshot.ParseChannel(c.Channel)
+		return ch, daemon.WithCode(daemon.ExitUsage, err)
+	case c.AuthorityPubkey != "":
+		key, err := snapshot.ParseKey(c.AuthorityPubkey)
+		if err != nil {
+			return snapshot.Channel{}, daemon.Usagef("AUTHORITY_PUBKEY: %w", err)
+		}
+		ch, err := snapshot.NewChannel(key, c.DHTSalt)
+		return ch, daemon.WithCode(daemon.ExitUsage, err)
+	}
+	return snapshot.Channel{}, daemon.Usagef("no channel given: set CHANNEL, or AUTHORITY_PUBKEY and DHT_SALT, or AUTHORITY_KEY_FILE")
+}
+
+// statusView is what a status is asked of.
+type statusView struct {
+	channel snapshot.Channel
+	store   bucket.Store
+	public  publish.Public
+	sources []pointer.Source
+	node    *dht.Node
+}
+
+func (v *statusView) openBucket(ctx context.Context, cfg StatusConfig, log *slog.Logger) (err error) {
+	if cfg.Bucket != "" {
+		if v.store, err = cfg.openBucket(log); err != nil {
+			return err
+		}
+		v.sources = append(v.sources, publish.StoreSource(v.store))
+	}
+	if cfg.Bucket == "" && cfg.PublicURL == "" {
+		return nil
+	}
+	reader, err := cfg.openPublic(ctx, log, cfg.AllowPrivate)
+	if reader != nil {
+		v.public = reader
+		v.sources = append(v.sources, publish.PublicSource(reader))
+	}
+	return err
+}
+
+// openDHT joins for the moment, on a port of its own: serve may be running.
+func (v *statusView) openDHT(ctx context.Context, cfg StatusConfig, log *slog.Logger) error {
+	if cfg.DHTBootstrap != nil && len(cfg.DHTBootstrap) == 0 {
+		return nil
+	}
+	conn, err := (&net.ListenConfig{}).ListenPacket(ctx, "udp4", string(anyPort(cfg.ListenAddr)))
+	if err != nil {
+		return fmt.Errorf("LISTEN_ADDR: %w", err)
+	}
+	v.node, err = dht.New(dht.Config{Conn: conn, Bootstrap: cfg.DHTBootstrap, Private: cfg.AllowPrivate, Log: log})
+	if err != nil {
+		return errors.Join(err, conn.Close())
+	}
+	v.sources = append(v.sources, v.node)
+	return nil
+}
+
+func (v *statusView) close() {
+	if v.node != nil {
+		_ = v.node.Close()
+	}
+}
+
+func (v *statusView) inspect(ctx context.Context, dataDir string) (publish.Status, error) {
+	ctx, cancel := context.WithTimeout(ctx, statusPatience)
+	defer cancel()
+	st := publish.Inspect(ctx, v.channel, v.sources, v.store, v.public)
+	abs, err := filepath.Abs(dataDir)
+	if err != nil {
+		return st, err
+	}
+	holder, ok, err := publish.HolderOf(abs, v.channel.Salt)
+	if ok {
+		st.Holder = &holder
+	}
+	return st, err
+}
+
+func writeStatus(out io.Writer, st publish.Status, now time.Time) error {
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	line := func(name, format string, args ...any) { fmt.Fprintf(w, name+"\t"+format+"\n", args...) }
+	line("channel", "%s", st.Channel)
+	if st.Holder != nil {
+		line("publisher", "%s", st.Holder)
+	} else {
+		line("publisher", "none runs on this data directory")
+	}
+	for _, src := range st.Sources {
+		line("pointer", "%s: %s", src.Name, sourceText(src, now))
+	}
+	if n := st.Newest; n != nil {
+		writeNewest(line, n, now)
+	}
+	return w.Flush()
+}
+
+func sourceText(s publish.SourceStatus, now time.Time) string {
+	switch {
+	case s.Error != "" && s.Seq > 0:
+		return fmt.Sprintf("seq %d REFUSED: %s", s.Seq, s.Error)
+	case s.Error != "":
+		return "cannot be asked: " + s.Error
+	case s.Seq == 0:
+		return "has none"
+	}
+	return fmt.Sprintf("seq %d, signed %s, %s, names %s", s.Seq, ago(s.Signed, now), expiry(s.Expires, now), s.InfoHash)
+}
+
+func writeNewest(line func(name, format string, args ...any), n *publish.SnapshotStatus, now time.Time) {
+	line("info-hash", "%s", n.InfoHash)
+	if n.Error != "" {
+		line("torrent", "not found: %s", n.Error)
+		return
+	}
+	line("version", "%s, made %s", n.Version, ago(n.Created, now))
+	if n.Height > 0 {
+		line("height", "%d", n.Height)
+	}
+	line("file", "%s", n.File)
+	line("size", "%s of %s raw", bytesOf(n.Size), bytesOf(n.RawSize))
+	line("sha256", "%s", n.SHA256)
+	if n.Previous != "" {
+		line("previous", "%s", n.Previous)
+	}
+	if n.URL != "" {
+		line("url", "%s", n.URL)
+	}
+	for _, o := range n.Objects {
+		if o.OK {
+			line("object", "%s: %s", o.Key, bytesOf(o.Size))
+		} else {
+			line("object", "%s: MISSING: %s", o.Key, o.Error)
+		}
+	}
+}
+
+func ago(t, now time.Time) string {
+	if t.IsZero() {
+		return "at an unknown time"
+	}
+	return humanize.RelTime(t, now, "ago", "from now")
+}
+
+func expiry(t, now time.Time) string {
+	switch {
+	case t.IsZero():
+		return "expiry unknown"
+	case now.After(t):
+		return "EXPIRED " + ago(t, now)
+	}
+	return "expires " + ago(t, now)
+}
