@@ -2,6 +2,7 @@ package dht
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"math/bits"
 	"net"
@@ -57,24 +58,27 @@ var reserved = [...]netip.Prefix{
 	netip.PrefixFrom(netip.AddrFrom4([4]byte{224, 0, 0, 0}), 3),
 }
 
+// errForbidden means an address that this node never speaks with.
+var errForbidden = errors.New("address not allowed")
+
 // check fails for an address that this node must not speak with.
 func (r reach) check(a netip.AddrPort) error {
 	ip := a.Addr()
 	switch {
 	case a.Port() == 0:
-		return fmt.Errorf("address %v has no port", a)
+		return fmt.Errorf("%w: %v has no port", errForbidden, a)
 	case !ip.Is4():
-		return fmt.Errorf("address %v is not IPv4", a)
+		return fmt.Errorf("%w: %v is not IPv4", errForbidden, a)
 	case r.private && !ip.IsPrivate() && !ip.IsLoopback():
-		return fmt.Errorf("address %v is not private, this DHT is", a)
+		return fmt.Errorf("%w: %v is not private, this DHT is", errForbidden, a)
 	case r.private:
 		return nil
 	case ip.IsPrivate() || ip.IsLoopback() || ip.IsLinkLocalUnicast():
-		return fmt.Errorf("address %v is private, this DHT is public", a)
+		return fmt.Errorf("%w: %v is private, this DHT is public", errForbidden, a)
 	}
 	for _, p := range reserved {
 		if p.Contains(ip) {
-			return fmt.Errorf("address %v is reserved", a)
+			return fmt.Errorf("%w: %v is reserved", errForbidden, a)
 		}
 	}
 	return nil

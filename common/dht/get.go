@@ -67,7 +67,10 @@ func (n *Node) get(ctx context.Context, ch snapshot.Channel) (*found, error) {
 	defer cancel()
 	for {
 		f, err := n.getOnce(ctx, ch)
-		if f.answers > 0 || ctx.Err() != nil || !errors.Is(err, ErrNoNodes) || time.Since(n.began) > patience || n.alone() {
+		if err != nil && ctx.Err() != nil {
+			return f, context.Cause(ctx)
+		}
+		if !n.worthWaiting(err) {
 			return f, err
 		}
 		select {
@@ -76,6 +79,11 @@ func (n *Node) get(ctx context.Context, ch snapshot.Channel) (*found, error) {
 		case <-time.After(tryAgain):
 		}
 	}
+}
+
+// worthWaiting reports whether err may go away soon: nobody answers, but others are expected.
+func (n *Node) worthWaiting(err error) bool {
+	return errors.Is(err, ErrNoNodes) && !errors.Is(err, errForbidden) && time.Since(n.began) <= patience && !n.alone()
 }
 
 // alone reports whether nobody is known that could be waited for.
@@ -89,7 +97,7 @@ func (n *Node) getOnce(ctx context.Context, ch snapshot.Channel) (*found, error)
 		return f, err
 	}
 	args := krpc.MsgArgs{Target: krpc.ID(target), Want: []krpc.Want{krpc.WantNodes}}
-	ask := func(ctx context.Context, c contact) (reached, error) { return n.ask(ctx, c, "get", args, 1) }
+	ask := func(ctx context.Context, c contact) (reached, error) { return n.ask(ctx, c, "get", args) }
 	f.closest, err = n.traverse(ctx, target, start, ask, hasToken, func(r reached) { n.take(f, r) })
 	if err == nil && f.answers == 0 {
 		err = fmt.Errorf("%w: asked %d", ErrNoNodes, len(start))

@@ -18,7 +18,7 @@ import (
 
 // Defaults of a [Config].
 const (
-	DefaultQueryTimeout = 2 * time.Second
+	DefaultQueryTimeout = 3 * time.Second
 	DefaultMaxItems     = 10_000
 	DefaultMaxTorrents  = 5_000
 )
@@ -29,6 +29,7 @@ const (
 	maxPutters    = 4096  // addresses whose puts are counted
 	putsAtOnce    = 64    // puts and announces of one address at once
 	putsPerSecond = 2.0   // and steadily
+	sends         = 2     // of a query until it is given up
 	sendsPerSec   = 250.0 // queries of ours
 	repliesPerSec = 1000.0
 )
@@ -48,7 +49,8 @@ type Config struct {
 	Private bool
 	// Log gets what an operator should know. Nil means no log.
 	Log *slog.Logger
-	// QueryTimeout is how long another node may take to answer. 0 means [DefaultQueryTimeout].
+	// QueryTimeout is how long another node may take to answer; after half of it the query is sent
+	// again, since a small network has nobody else to ask. 0 means [DefaultQueryTimeout].
 	QueryTimeout time.Duration
 	// MaxItems and MaxTorrents bound what is kept for others. 0 means [DefaultMaxItems] and
 	// [DefaultMaxTorrents].
@@ -157,7 +159,7 @@ func (n *Node) start() (err error) {
 		NoSecurity:       n.cfg.Private,
 		StartingNodes:    n.startingNodes,
 		OnQuery:          n.onQuery,
-		QueryResendDelay: func() time.Duration { return n.cfg.QueryTimeout },
+		QueryResendDelay: func() time.Duration { return n.cfg.QueryTimeout / sends },
 		PeerStore:        n.peers,
 		Store:            closedStore{},
 		Exp:              itemTTL,
@@ -236,6 +238,9 @@ func (n *Node) Close() error {
 // bound ties an operation to the life of the node as well as to its caller.
 func (n *Node) bound(ctx context.Context) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancelCause(ctx)
+	if n.ctx.Err() != nil {
+		cancel(ErrClosed) // AfterFunc would do it a little later
+	}
 	release := context.AfterFunc(n.ctx, func() { cancel(ErrClosed) })
 	return ctx, func() {
 		release()
@@ -250,8 +255,8 @@ var ErrClosed = errors.New("DHT node is closed")
 var errSilent = errors.New("reply says nothing")
 
 // ask sends a query. Who answers it enters the book.
-func (n *Node) ask(ctx context.Context, c contact, q string, args krpc.MsgArgs, tries int) (reached, error) {
-	res := n.server.Query(ctx, dht.NewAddr(net.UDPAddrFromAddrPort(c.addr)), q, dht.QueryInput{MsgArgs: args, NumTries: tries})
+func (n *Node) ask(ctx context.Context, c contact, q string, args krpc.MsgArgs) (reached, error) {
+	res := n.server.Query(ctx, dht.NewAddr(net.UDPAddrFromAddrPort(c.addr)), q, dht.QueryInput{MsgArgs: args, NumTries: sends})
 	switch r := res.Reply.R; {
 	case res.Err != nil:
 		if errors.Is(res.Err, dht.TransactionTimeout) {
@@ -271,7 +276,7 @@ func (n *Node) ask(ctx context.Context, c contact, q string, args krpc.MsgArgs, 
 }
 
 func (n *Node) ping(ctx context.Context, addr netip.AddrPort) {
-	_, _ = n.ask(ctx, contact{addr: addr}, "ping", krpc.MsgArgs{}, 1)
+	_, _ = n.ask(ctx, contact{addr: addr}, "ping", krpc.MsgArgs{})
 }
 
 // greetAll asks nodes that spoke first whether they can be reached.

@@ -143,7 +143,7 @@ func (n *Node) putTo(ctx context.Context, node reached, rec pointer.Record) erro
 	_, err := n.ask(ctx, node.contact, "put", krpc.MsgArgs{
 		K: rec.Key, Salt: []byte(rec.Salt), Seq: &rec.Seq, Sig: rec.Sig, V: bencode.Bytes(rec.Value),
 		Token: *node.reply.Token, // hasToken let it pass
-	}, 2)
+	})
 	return err
 }
 

@@ -98,7 +98,7 @@ func (n *Node) refresh(ctx context.Context, target id) error {
 		return err
 	}
 	args := krpc.MsgArgs{Target: krpc.ID(target), Want: []krpc.Want{krpc.WantNodes}}
-	ask := func(ctx context.Context, c contact) (reached, error) { return n.ask(ctx, c, "find_node", args, 1) }
+	ask := func(ctx context.Context, c contact) (reached, error) { return n.ask(ctx, c, "find_node", args) }
 	answers := 0
 	_, err = n.traverse(ctx, target, start, ask, func(reached) bool { return true }, func(reached) { answers++ })
 	if err == nil && answers == 0 {

@@ -8,7 +8,6 @@ import (
 	"net/netip"
 	"slices"
 	"strconv"
-	"strings"
 	"sync"
 	"time"
 
@@ -90,7 +89,7 @@ func (n *Node) routers(ctx context.Context) ([]contact, error) {
 		r.nodes, r.at = nodes, time.Now()
 	}
 	if len(nodes) == 0 {
-		return nil, errors.Join(errs...)
+		return nil, joinLine(errs)
 	}
 	return nodes, nil
 }
@@ -136,7 +135,20 @@ func noNodes(reason error) error {
 	if reason == nil {
 		return fmt.Errorf("%w: none is configured or known", ErrNoNodes)
 	}
-	return fmt.Errorf("%w: %s", ErrNoNodes, strings.ReplaceAll(reason.Error(), "\n", "; "))
+	return fmt.Errorf("%w: %w", ErrNoNodes, reason)
+}
+
+// joinLine joins errors into one that reads as one line.
+func joinLine(errs []error) (joined error) {
+	for _, err := range errs {
+		switch {
+		case joined == nil:
+			joined = err
+		case err != nil:
+			joined = fmt.Errorf("%w; %w", joined, err)
+		}
+	}
+	return joined
 }
 
 // startingNodes serves the library when its own table is empty.
