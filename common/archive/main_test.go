@@ -142,7 +142,7 @@ func tree(t testing.TB, dir string) map[string]string {
 		if fi.Mode()&0o100 != 0 {
 			kind = "program "
 		}
-		got[rel] = kind + string(fi.Mode().Type().String()) + " " + at + " " + string(bytes.ToUpper(sum[:4]))
+		got[rel] = kind + fi.Mode().Type().String() + " " + at + " " + string(bytes.ToUpper(sum[:4]))
 		return err
 	})
 	if err != nil {

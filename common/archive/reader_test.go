@@ -40,7 +40,7 @@ func TestReaderReadsLikeTheRawFile(t *testing.T) {
 	if _, err := r.ReadAt(make([]byte, 1), -1); err == nil {
 		t.Error("ReadAt(-1): no error")
 	}
-	if n, err := r.ReadAt(make([]byte, 10), r.RawSize()-4); n != 4 || err != io.EOF {
+	if n, err := r.ReadAt(make([]byte, 10), r.RawSize()-4); n != 4 || !errors.Is(err, io.EOF) {
 		t.Errorf("ReadAt over the end = %d, %v", n, err)
 	}
 }

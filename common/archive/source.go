@@ -2,6 +2,7 @@ package archive
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -75,7 +76,7 @@ func (s *fileSource) Open(ctx context.Context) (io.ReadCloser, error) {
 	}
 	r := &fileReader{ctx: ctx, f: f, path: s.path, want: s.fileState, left: s.size}
 	if err := r.check(); err != nil {
-		f.Close()
+		_ = f.Close()
 		return nil, err
 	}
 	r.look = func() (os.FileInfo, error) { return os.Stat(s.path) }
@@ -104,7 +105,7 @@ func (r *fileReader) Read(p []byte) (int, error) {
 	}
 	n, err := r.f.Read(p[:min(int64(len(p)), r.left)])
 	r.left -= int64(n)
-	if err == io.EOF {
+	if errors.Is(err, io.EOF) {
 		if err = r.check(); err == nil {
 			err = fmt.Errorf("read %s: %w: ends %d bytes early", r.path, ErrSourceChanged, r.left)
 		}

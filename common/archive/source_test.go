@@ -86,8 +86,10 @@ func TestDirSourceListsEverythingUnsupported(t *testing.T) {
 		t.Fatalf("DirSource = %v, want an UnsupportedError", err)
 	}
 	want := []archive.Unsupported{
-		{Path: "bad\xff", Kind: "name is not UTF-8"}, {Path: "link", Kind: "symbolic link"},
-		{Path: "pipe", Kind: "named pipe"}, {Path: "sub/dangling", Kind: "symbolic link"},
+		{Path: "bad\xff", Kind: "name is not UTF-8"},
+		{Path: "link", Kind: "symbolic link"},
+		{Path: "pipe", Kind: "named pipe"},
+		{Path: "sub/dangling", Kind: "symbolic link"},
 	}
 	if diff := cmp.Diff(want, list.Entries); diff != "" {
 		t.Errorf("entries (-want +got):\n%s", diff)

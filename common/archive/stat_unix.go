@@ -12,7 +12,7 @@ const nonblock = syscall.O_NONBLOCK
 
 func inodeOf(fi os.FileInfo) uint64 {
 	if st, ok := fi.Sys().(*syscall.Stat_t); ok {
-		return uint64(st.Ino) ^ uint64(st.Dev)<<48
+		return st.Ino ^ uint64(st.Dev)<<48 //nolint:unconvert // not every unix has a device of 64 bits
 	}
 	return 0
 }

@@ -79,7 +79,10 @@ func readTable(r io.ReaderAt, size int64, lim Limits) (*table, error) {
 	if err := t.readEntries(r, start, n, lim); err != nil {
 		return nil, err
 	}
-	return t, t.checkTotals(start, lim)
+	if err := t.checkTotals(start, lim); err != nil {
+		return nil, err
+	}
+	return t, nil
 }
 
 func readFooter(r io.ReaderAt, size int64) (frames int64, err error) {

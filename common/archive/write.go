@@ -10,7 +10,7 @@ import (
 // Write packs src into w in one pass and returns what a description needs to know about both sides.
 //
 // w gets the archive strictly in order from one goroutine, so callers may put an io.MultiWriter there; a w that blocks
-// blocks Write. The bytes depend on the raw data, the chunk size, the level and the encoder's version alone. Write returns
+// Write. The bytes depend on the raw data, the chunk size, the level and the encoder's version alone. Write returns
 // after all its goroutines have; after an error w holds a useless beginning.
 //
 // Errors: those of src (ErrSourceChanged, ErrUnreadable), of w, and ctx's.

@@ -162,8 +162,10 @@ func TestWriteStopsWhileItsInputIsSilent(t *testing.T) {
 	r, w := io.Pipe()
 	defer w.Close()
 	go func() {
-		w.Write(make([]byte, archive.MinChunk)) // returns once it was read
-		cancel()
+		defer cancel()
+		if _, err := w.Write(make([]byte, archive.MinChunk)); err != nil { // returns once it was read
+			t.Error(err)
+		}
 	}()
 	_, err := archive.Write(ctx, io.Discard, archive.ReaderSource("silent", r), small)
 	if !errors.Is(err, context.Canceled) {
@@ -175,7 +177,7 @@ func TestWriteStopsWhileItsInputIsSilent(t *testing.T) {
 func TestEncoderNamesTheVersionOfTheModuleFile(t *testing.T) {
 	b, err := os.ReadFile("../../go.mod")
 	must(t, err)
-	m := regexp.MustCompile(`\tgithub.com/(klauspost/compress v\S+)`).FindSubmatch(b)
+	m := regexp.MustCompile(`\tgithub\.com/(klauspost/compress v\S+)`).FindSubmatch(b)
 	if m == nil {
 		t.Fatal("go.mod does not name klauspost/compress")
 	}
