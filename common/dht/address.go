@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"math/bits"
 	"net"
 	"net/netip"
 )
@@ -23,17 +22,6 @@ func (a id) distance(b id) (d id) {
 func (a id) compare(x, y id) int {
 	dx, dy := a.distance(x), a.distance(y)
 	return bytes.Compare(dx[:], dy[:])
-}
-
-// prefix is how many leading bits a and b have in common.
-func (a id) prefix(b id) int {
-	d := a.distance(b)
-	for i, octet := range d {
-		if octet != 0 {
-			return 8*i + bits.LeadingZeros8(octet)
-		}
-	}
-	return 8 * len(d)
 }
 
 // contact is another node. A zero ID means that it is not known yet.
@@ -100,5 +88,5 @@ func compactAddr(ip net.IP, port int) netip.AddrPort {
 	if !ok || port < 0 || port > 0xffff {
 		return netip.AddrPort{}
 	}
-	return netip.AddrPortFrom(addr.Unmap(), uint16(port)) //nolint:gosec // checked
+	return netip.AddrPortFrom(addr.Unmap(), uint16(port))
 }

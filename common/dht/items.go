@@ -3,7 +3,7 @@ package dht
 import (
 	"bytes"
 	"container/list"
-	"crypto/sha1" //nolint:gosec // BEP 44
+	"crypto/sha1"
 	"sync"
 	"time"
 
@@ -27,9 +27,9 @@ func (i item) mutable() bool { return i.key != [32]byte{} }
 
 func (i item) target() id {
 	if i.mutable() {
-		return sha1.Sum(append(i.key[:], i.salt...)) //nolint:gosec // BEP 44
+		return sha1.Sum(append(i.key[:], i.salt...))
 	}
-	return sha1.Sum(i.value) //nolint:gosec // BEP 44
+	return sha1.Sum(i.value)
 }
 
 // check applies the limits of BEP 44 and verifies the signature. Errors are those of BEP 44.
@@ -99,7 +99,7 @@ func (s *itemStore) put(i item, cas int64) error {
 	defer s.mu.Unlock()
 	s.expire()
 	if e := s.byID[target]; e != nil {
-		if err := i.replaces(e.Value.(*storedItem).item, cas); err != nil { //nolint:forcetypeassert // only kind
+		if err := i.replaces(e.Value.(*storedItem).item, cas); err != nil {
 			return err
 		}
 		s.remove(e)
@@ -120,7 +120,7 @@ func (s *itemStore) get(target id) (item, bool) {
 	if e == nil {
 		return item{}, false
 	}
-	return e.Value.(*storedItem).item, true //nolint:forcetypeassert // only kind
+	return e.Value.(*storedItem).item, true
 }
 
 // len is how many items are kept.
@@ -134,7 +134,7 @@ func (s *itemStore) len() int {
 // expire drops what is too old. Caller holds s.mu.
 func (s *itemStore) expire() {
 	for e := s.order.Front(); e != nil; e = s.order.Front() {
-		if s.now().Sub(e.Value.(*storedItem).put) < itemTTL { //nolint:forcetypeassert // only kind
+		if s.now().Sub(e.Value.(*storedItem).put) < itemTTL {
 			return
 		}
 		s.remove(e)
@@ -143,6 +143,6 @@ func (s *itemStore) expire() {
 
 // remove forgets e. Caller holds s.mu.
 func (s *itemStore) remove(e *list.Element) {
-	delete(s.byID, e.Value.(*storedItem).target) //nolint:forcetypeassert // only kind
+	delete(s.byID, e.Value.(*storedItem).target)
 	s.order.Remove(e)
 }

@@ -19,7 +19,7 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // queryTimeout is short, since loopback answers at once or never, but for a busy machine.
-const queryTimeout = time.Second
+const queryTimeout = 500 * time.Millisecond
 
 func listen(t *testing.T) *net.UDPConn {
 	t.Helper()
@@ -47,7 +47,7 @@ func startStoppable(t *testing.T, cfg dht.Config) (n *dht.Node, stop func()) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithCancel(context.Background())
+	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() { done <- n.Run(ctx); close(done) }()
 	return n, func() {

@@ -82,7 +82,7 @@ type Node struct {
 	queries   chan query
 	greetings chan netip.AddrPort
 
-	ctx    context.Context //nolint:containedctx // ends with Close; work belongs to the node, not to a caller
+	ctx    context.Context // ends with Close: work belongs to the node, not to a caller
 	stop   context.CancelFunc
 	once   sync.Once
 	failed error // of Close; written within once
@@ -118,6 +118,7 @@ func New(cfg Config) (*Node, error) {
 
 		queries:   make(chan query, maxPending),
 		greetings: make(chan netip.AddrPort, maxPending),
+		resolved:  resolved{turn: make(chan struct{}, 1)},
 	}
 	n.book = newBook(n.id, maxContacts, cfg.Now)
 	n.ctx, n.stop = context.WithCancel(context.Background())

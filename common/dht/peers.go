@@ -60,7 +60,7 @@ func (s *peerStore) AddPeer(hash peer_store.InfoHash, peer krpc.NodeAddr) {
 		s.byHash[id(hash)] = e
 	}
 	s.order.MoveToBack(e)
-	sw := e.Value.(*swarm) //nolint:forcetypeassert // only kind
+	sw := e.Value.(*swarm)
 	sw.last = s.now()
 	sw.add(addr)
 }
@@ -85,7 +85,7 @@ func (s *peerStore) GetPeers(hash peer_store.InfoHash) []krpc.NodeAddr {
 	if e == nil {
 		return nil
 	}
-	sw := e.Value.(*swarm) //nolint:forcetypeassert // only kind
+	sw := e.Value.(*swarm)
 	var peers []krpc.NodeAddr
 	for addr, at := range sw.peers { // Go's maps iterate from a random place
 		if s.now().Sub(at) >= peerTTL {
@@ -110,7 +110,7 @@ func (s *peerStore) len() int {
 // expire drops torrents without recent announces. Caller holds s.mu.
 func (s *peerStore) expire() {
 	for e := s.order.Front(); e != nil; e = s.order.Front() {
-		if s.now().Sub(e.Value.(*swarm).last) < peerTTL { //nolint:forcetypeassert // only kind
+		if s.now().Sub(e.Value.(*swarm).last) < peerTTL {
 			return
 		}
 		s.remove(e)
@@ -119,6 +119,6 @@ func (s *peerStore) expire() {
 
 // remove forgets a torrent. Caller holds s.mu.
 func (s *peerStore) remove(e *list.Element) {
-	delete(s.byHash, e.Value.(*swarm).hash) //nolint:forcetypeassert // only kind
+	delete(s.byHash, e.Value.(*swarm).hash)
 	s.order.Remove(e)
 }

@@ -72,7 +72,7 @@ func (j *joining) step(ctx context.Context) time.Duration {
 	if err != nil {
 		wait = min(wait, time.Minute)
 	}
-	return wait + rand.N(wait/4+1) //nolint:gosec // jitter
+	return wait + rand.N(wait/4+1)
 }
 
 // report says when others begin or cease to answer, once.

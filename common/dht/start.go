@@ -21,6 +21,8 @@ var ErrNoNodes = errors.New("no DHT node answers")
 const (
 	// resolveAgain is how long the addresses of bootstrap nodes are believed.
 	resolveAgain = 10 * time.Minute
+	// resolveFor bounds how long they are asked for.
+	resolveFor = 5 * time.Second
 	// enough is how many nodes a traversal begins with before it turns to bootstrap nodes.
 	enough = width
 )
@@ -55,27 +57,41 @@ func parseHostPorts(list []string) ([]hostPort, error) {
 	return parsed, nil
 }
 
-// resolved are the addresses of the bootstrap nodes, and why others have none.
+// resolved are the addresses of the bootstrap nodes. Whoever holds turn owns the rest.
 type resolved struct {
-	mu     sync.Mutex // held while resolving, so that it happens once
-	at     time.Time
-	nodes  []contact
-	reason error
+	turn  chan struct{} // of size one, so that waiting for it can end with a context
+	at    time.Time
+	nodes []contact
 }
 
 // routers returns the addresses of the bootstrap nodes. Those that do not resolve, or that the
 // node must not speak with, are left out; the error names them when nothing else is left.
 func (n *Node) routers(ctx context.Context) ([]contact, error) {
 	r := &n.resolved
-	r.mu.Lock()
-	defer r.mu.Unlock()
+	select {
+	case r.turn <- struct{}{}:
+		defer func() { <-r.turn }()
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
 	if len(r.nodes) > 0 && time.Since(r.at) < resolveAgain {
 		return r.nodes, nil
 	}
+	nodes, err := n.resolveAll(ctx)
+	if len(nodes) > 0 {
+		r.nodes, r.at = nodes, time.Now()
+		return nodes, nil
+	}
+	return nil, err
+}
+
+// resolveAll asks for the addresses of all bootstrap nodes at once.
+func (n *Node) resolveAll(ctx context.Context) (nodes []contact, err error) {
+	ctx, cancel := context.WithTimeout(ctx, resolveFor)
+	defer cancel()
 	var mu sync.Mutex
 	var errs []error
 	var wg sync.WaitGroup
-	var nodes []contact
 	for _, hp := range n.bootstrap {
 		wg.Go(func() {
 			found, err := hp.resolve(ctx, n.conn.reach)
@@ -85,13 +101,7 @@ func (n *Node) routers(ctx context.Context) ([]contact, error) {
 		})
 	}
 	wg.Wait()
-	if ctx.Err() == nil && len(nodes) > 0 {
-		r.nodes, r.at = nodes, time.Now()
-	}
-	if len(nodes) == 0 {
-		return nil, joinLine(errs)
-	}
-	return nodes, nil
+	return nodes, joinLine(errs)
 }
 
 func (hp hostPort) resolve(ctx context.Context, r reach) ([]contact, error) {

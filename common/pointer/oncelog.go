@@ -66,8 +66,13 @@ func reason(err error) string {
 		err  error
 		word string
 	}{
-		{ErrTooLarge, "too-large"}, {ErrWrongChannel, "wrong-channel"}, {ErrSignature, "signature"},
-		{ErrSequence, "sequence"}, {ErrFuture, "future"}, {ErrOlder, "older"}, {ErrConflict, "conflict"},
+		{ErrTooLarge, "too-large"},
+		{ErrWrongChannel, "wrong-channel"},
+		{ErrSignature, "signature"},
+		{ErrSequence, "sequence"},
+		{ErrFuture, "future"},
+		{ErrOlder, "older"},
+		{ErrConflict, "conflict"},
 	} {
 		if errors.Is(err, r.err) {
 			return r.word

@@ -195,7 +195,7 @@ func (p Pointer) encode() ([]byte, error) {
 		b = appendInt(append(b, "1:c"...), p.Created.Unix())
 	}
 	if p.Height > 0 {
-		b = appendInt(append(b, "1:h"...), int64(p.Height)) //nolint:gosec // checked above
+		b = appendInt(append(b, "1:h"...), int64(p.Height))
 	}
 	b = appendBytes(append(b, "2:ih"...), p.InfoHash[:])
 	if p.InfoHashV2 != nil {
@@ -224,7 +224,7 @@ func (p Pointer) check() error {
 		return fmt.Errorf("expires %s, before it was created %s", p.Expires.UTC(), p.Created.UTC())
 	case outside(p.Created) || outside(p.Expires):
 		return fmt.Errorf("created %s or expires %s is no time after 1970", p.Created.UTC(), p.Expires.UTC())
-	case int64(p.Height) < 0: //nolint:gosec // that is the check
+	case int64(p.Height) < 0:
 		return fmt.Errorf("height %d is too large", p.Height)
 	case len(p.Patches) > MaxPatches:
 		return fmt.Errorf("%d patches, at most %d are allowed", len(p.Patches), MaxPatches)

@@ -3,7 +3,7 @@ package pointer
 import (
 	"bytes"
 	"crypto/ed25519"
-	"crypto/sha1" //nolint:gosec // BEP 44 derives targets by SHA-1; nothing is trusted for it.
+	"crypto/sha1"
 	"errors"
 	"fmt"
 	"time"
@@ -47,7 +47,7 @@ func Sign(key ed25519.PrivateKey, salt string, seq int64, p Pointer) (Record, er
 		return Record{}, fmt.Errorf("sign pointer: %w", err)
 	}
 	r := Record{Salt: salt, Seq: seq, Value: value}
-	copy(r.Key[:], key.Public().(ed25519.PublicKey)) //nolint:forcetypeassert // documented type
+	copy(r.Key[:], key.Public().(ed25519.PublicKey))
 	if err := r.checkLimits(); err != nil {
 		return Record{}, fmt.Errorf("sign pointer: %w", err)
 	}
@@ -66,7 +66,7 @@ func (r Record) Target() [sha1.Size]byte { return Target(r.Channel()) }
 
 // Target is where the DHT keeps the records of ch: SHA1(key ‖ salt) (BEP 44).
 func Target(ch snapshot.Channel) [sha1.Size]byte {
-	return sha1.Sum(append(ch.Key[:], ch.Salt...)) //nolint:gosec // BEP 44
+	return sha1.Sum(append(ch.Key[:], ch.Salt...))
 }
 
 // Equal reports whether both records say the same. Signatures are not compared: a key may sign the

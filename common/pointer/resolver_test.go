@@ -113,8 +113,12 @@ func TestNothingFoundIsToldApartFromEverythingRefused(t *testing.T) {
 		{"none has any", []pointer.Source{
 			&source{name: "dht"}, &source{name: "bucket", err: errors.New("host is down")},
 		}, []error{pointer.ErrNotFound}, []string{"dht: has none", "bucket: host is down"}},
-		{"none answers", []pointer.Source{&source{name: "dht", delay: time.Hour}},
-			[]error{pointer.ErrNotFound}, []string{"dht: context deadline exceeded"}},
+		{
+			"none answers",
+			[]pointer.Source{&source{name: "dht", delay: time.Hour}},
+			[]error{pointer.ErrNotFound},
+			[]string{"dht: context deadline exceeded"},
+		},
 		{"all refused", []pointer.Source{
 			&source{name: "dht", records: []pointer.Record{forged(t, 5)}},
 			&source{name: "bucket", records: []pointer.Record{future}},
