@@ -110,6 +110,8 @@ func (c *Client) libraryConfig() *torrent.ClientConfig {
 		// A burst of 0 lets the library choose one that fits its chunks.
 		cc.UploadRateLimiter = rate.NewLimiter(rate.Limit(c.config.UploadLimit), 0)
 	}
+	// Pieces may have 32 MiB, and several should be under way.
+	cc.MaxUnverifiedBytes = 256 << 20
 	cc.PieceHashersPerTorrent = max(2, runtime.GOMAXPROCS(0))
 	return cc
 }

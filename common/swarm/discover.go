@@ -39,7 +39,7 @@ type discovery struct {
 	client *Client
 	handle *torrent.Torrent
 	peers  []string
-	ctx    context.Context //nolint:containedctx // it spans Add and the life of the snapshot
+	ctx    context.Context
 	cancel context.CancelFunc
 	wg     sync.WaitGroup
 }
@@ -81,7 +81,7 @@ func (d *discovery) sleep(wait time.Duration) bool {
 }
 
 // newRand is a source of randomness of one goroutine.
-func newRand() *rand.Rand { return rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64())) } //nolint:gosec // spreads load
+func newRand() *rand.Rand { return rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64())) }
 
 // redial offers the seed peers to the library again and again: it forgets an address after one failure.
 func (d *discovery) redial() {

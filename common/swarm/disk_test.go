@@ -1,6 +1,7 @@
 package swarm_test
 
 import (
+	"context"
 	"errors"
 	"io"
 	"os/exec"
@@ -63,8 +64,8 @@ func TestRealFullDisk(t *testing.T) {
 	if out, err := exec.CommandContext(t.Context(), "mount", "-t", "tmpfs", "-o", "size=2m", "none", dir).CombinedOutput(); err != nil {
 		t.Skipf("a small tmpfs cannot be mounted here: %v: %s", err, out)
 	}
-	// Not t.Context(), which has ended by then.
-	t.Cleanup(func() { _ = exec.Command("umount", dir).Run() }) //nolint:noctx // cleanup
+	unmount := exec.CommandContext(context.WithoutCancel(t.Context()), "umount", dir)
+	t.Cleanup(func() { _ = unmount.Run() })
 	b, tor := content(t, "data.zst", 64*testPiece, testPiece)
 	o := newOrigin(t, b)
 	o.limit = rate.NewLimiter(rate.Inf, 0)
@@ -87,5 +88,38 @@ func TestRealFullDisk(t *testing.T) {
 	}
 	if err := c.Close(); err != nil {
 		t.Error(err)
+	}
+}
+
+// After a failed fsync the next one may report success for bytes that were lost, so the pieces are fetched again.
+func TestFailedFsyncCostsThePiecesItWasFor(t *testing.T) {
+	b, tor := content(t, "data.zst", 20*testPiece, testPiece)
+	o := newOrigin(t, b)
+	var disk swarm.Disk
+	c := newClient(t, disk.On(swarm.Fast(swarm.Config{HTTP: client(t)})))
+	s := add(t, c, swarm.AddOptions{Torrent: tor, Origins: []string{o.URL}})
+	for i := range 5 {
+		if err := s.WaitPiece(within(t, patient), i); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := s.Sync(); err != nil {
+		t.Fatal(err)
+	}
+	disk.FailSync(syscall.EIO)
+	var err error
+	for i := 5; err == nil; i++ { // whoever syncs next, the timer or this test, gets the error
+		if err = s.WaitPiece(within(t, patient), i); err == nil {
+			err = s.Sync()
+		}
+		if s.Err() != nil {
+			break
+		}
+	}
+	s.Start()
+	waitDone(t, s)
+	wantFile(t, s.Path(), b)
+	if st := s.Stats(); st.ReceivedOrigin <= int64(len(b)) {
+		t.Errorf("%d bytes fetched: nothing was fetched again after a failed fsync", st.ReceivedOrigin)
 	}
 }

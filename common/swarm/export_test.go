@@ -19,6 +19,7 @@ func Fast(c Config) Config {
 	t.backoff = backoffRange{first: 20 * time.Millisecond, most: 200 * time.Millisecond, factor: 2}
 	t.penance = backoffRange{first: 100 * time.Millisecond, most: time.Second, factor: 4}
 	t.redial = backoffRange{first: 50 * time.Millisecond, most: time.Second, factor: 2}
+	t.announce = backoffRange{first: 200 * time.Millisecond, most: time.Second, factor: 2}
 	c.tuning = t
 	if c.OriginPatience == 0 {
 		c.OriginPatience = 2 * time.Second
@@ -27,7 +28,10 @@ func Fast(c Config) Config {
 }
 
 // Disk is a disk whose data files fail on request.
-type Disk struct{ err atomic.Pointer[error] }
+type Disk struct{ err, syncErr atomic.Pointer[error] }
+
+// FailSync makes the next fsync fail with err.
+func (d *Disk) FailSync(err error) { d.syncErr.Store(&err) }
 
 // Fail makes all writes of data fail with err; nil heals the disk.
 func (d *Disk) Fail(err error) {
@@ -60,4 +64,12 @@ func (f failingFile) WriteAt(b []byte, off int64) (int, error) {
 		return n, *err
 	}
 	return f.dataFile.WriteAt(b, off)
+}
+
+// Sync fails once if it shall.
+func (f failingFile) Sync() error {
+	if err := f.disk.syncErr.Swap(nil); err != nil {
+		return *err
+	}
+	return f.dataFile.Sync()
 }

@@ -2,13 +2,14 @@ package swarm
 
 import (
 	"context"
-	"crypto/sha1" //nolint:gosec // BEP 3 defines the piece hashes as SHA-1
+	"crypto/sha1"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -35,6 +36,7 @@ type fetcher struct {
 	idle      time.Duration
 	limit     *rate.Limiter       // nil: unlimited
 	memory    *semaphore.Weighted // bytes of pieces in memory, shared by all snapshots
+	buffers   *sync.Pool          // of *[]byte, a piece long
 	received  *atomic.Int64       // payload bytes
 	// deliver takes a piece whose hash is right; it keeps nothing of b.
 	deliver func(ctx context.Context, i int, b []byte) error
@@ -57,10 +59,11 @@ func (f *fetcher) fetch(ctx context.Context, url string, r run) error {
 	if err != nil {
 		return f.explain(reqCtx, url, err)
 	}
-	defer body.Close() //nolint:errcheck // it was read as far as needed
-	buf := make([]byte, size)
+	defer body.Close()
+	buf, _ := f.buffers.Get().(*[]byte)
+	defer f.buffers.Put(buf)
 	for i := r.first; i < r.first+r.n; i++ {
-		b := buf[:f.torrent.PieceSize(i)]
+		b := (*buf)[:f.torrent.PieceSize(i)]
 		if err := f.readPiece(reqCtx, body, i, b, watch); err != nil {
 			return f.explain(reqCtx, url, err)
 		}
@@ -143,7 +146,7 @@ func retryAfter(s string, now time.Time) time.Duration {
 
 // readPiece fills b with piece i and checks its hash.
 func (f *fetcher) readPiece(ctx context.Context, body io.Reader, i int, b []byte, watch *time.Timer) error {
-	h := sha1.New() //nolint:gosec // BEP 3
+	h := sha1.New()
 	for done := 0; done < len(b); {
 		step := b[done:min(done+fetchStep, len(b))]
 		n, err := io.ReadFull(body, step)

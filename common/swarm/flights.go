@@ -138,7 +138,7 @@ func (l *loop) fetcher(f *flight) *fetcher {
 	c := l.s.client
 	return &fetcher{
 		client: c.config.HTTP, userAgent: c.config.UserAgent, torrent: l.s.torrent,
-		idle: l.tuning.idle, limit: c.download, memory: c.memory, received: &l.s.fromOrigin,
+		idle: l.tuning.idle, limit: c.download, memory: c.memory, buffers: &l.buffers, received: &l.s.fromOrigin,
 		deliver: func(ctx context.Context, i int, b []byte) error {
 			if err := l.s.commit(ctx, i, b); err != nil {
 				return err
@@ -166,7 +166,7 @@ func (s *Snapshot) commit(ctx context.Context, i int, b []byte) error {
 func (l *loop) landed(f *flight) {
 	l.flights.remove(f)
 	f.origin.inFlight--
-	for n := int32(0); n < f.delivered.Load(); n++ {
+	for n := range f.delivered.Load() {
 		l.origins.succeeded(f.origin, l.s.torrent.PieceSize(f.run.first+int(n)))
 	}
 	l.judge(f)

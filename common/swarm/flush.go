@@ -59,6 +59,14 @@ func (p *pieceFile) beforeWrite() error {
 
 // save makes the present pieces durable and records them.
 func (p *pieceFile) save() error {
+	synced, err := p.syncAndRecord()
+	if !synced {
+		p.distrust()
+	}
+	return asDiskError(p.path, err)
+}
+
+func (p *pieceFile) syncAndRecord() (synced bool, err error) {
 	f := &p.flush
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -69,16 +77,29 @@ func (p *pieceFile) save() error {
 	if f.open.Load() {
 		lease = recordLease
 	}
-	err := p.data.Sync()
-	if err == nil {
+	err = p.data.Sync()
+	synced = err == nil
+	if synced {
 		err = p.writeRecord(bits, lease)
 	}
 	if err != nil {
 		f.pending.Store(true)
 		f.lost.Store(true)
-		return asDiskError(p.path, err)
 	}
-	return nil
+	return synced, err
+}
+
+// distrust gives up the pieces that are not known to be on disk. After a failed fsync the system may forget that it has bytes to
+// write and report success the next time, so what they said before means nothing.
+func (p *pieceFile) distrust() {
+	p.flush.mu.Lock()
+	saved := p.flush.saved
+	p.flush.mu.Unlock()
+	for i := range p.state {
+		if !saved.has(i) {
+			p.giveUp(i)
+		}
+	}
 }
 
 // settle makes an open record exact again. Nothing may be written meanwhile, so it is called when nothing is.

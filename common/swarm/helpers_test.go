@@ -3,6 +3,7 @@ package swarm_test
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"io"
 	"log/slog"
 	"math/rand/v2"
@@ -17,7 +18,16 @@ import (
 	"snapswarm/common/swarm"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	if args := os.Getenv(leechEnv); args != "" {
+		if err := leechMain(args); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
+	goleak.VerifyTestMain(m)
+}
 
 const (
 	testPiece = 64 << 10
@@ -136,7 +146,7 @@ func wantFile(t testing.TB, path string, want []byte) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer f.Close() //nolint:errcheck // only read
+	defer f.Close()
 	got, err := io.ReadAll(f)
 	if err != nil {
 		t.Fatal(err)

@@ -34,7 +34,7 @@ func TestListenSaysWhichPortIsTaken(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer tcp.Close() //nolint:errcheck // test
+	defer tcp.Close()
 	addr := net.JoinHostPort("127.0.0.1", strconv.Itoa(tcp.Port()))
 	wantTaken := func(network string, err error) {
 		t.Helper()

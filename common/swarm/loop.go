@@ -1,8 +1,10 @@
 package swarm
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"github.com/anacrolix/torrent"
@@ -25,6 +27,7 @@ type loop struct {
 	flights  flights
 	origins  originSet
 	schedule *schedule
+	buffers  sync.Pool // of *[]byte, a piece long, for origins
 
 	started      time.Time
 	received     int64 // payload bytes from origins at lastProgress
@@ -63,6 +66,11 @@ func newLoop(s *Snapshot) *loop {
 		asked:   make(map[int]int),
 		flights: flights{byPiece: make(map[int]*flight)},
 		origins: originSet{rng: newRand(), backoff: c.config.tuning.backoff, penance: c.config.tuning.penance},
+	}
+	length := min(s.torrent.PieceLength, s.torrent.Length)
+	l.buffers.New = func() any {
+		b := make([]byte, length)
+		return &b
 	}
 	self := [20]byte(c.library.PeerID())
 	l.schedule = newSchedule(c.config.Origins, self, n, s.torrent.PieceLength, newRand())
@@ -317,16 +325,15 @@ func (l *loop) probed(err error) {
 }
 
 // probe writes and deletes a small file.
-func (l *loop) probe() (err error) {
+func (l *loop) probe() error {
 	path := filepath.Join(filepath.Dir(l.s.file.path), "."+l.s.torrent.InfoHash.String()+".probe")
 	f, err := l.tuning.open(path)
 	if err != nil {
 		return err
 	}
-	defer os.Remove(path) //nolint:errcheck // the next probe writes the same file
-	defer f.Close()       //nolint:errcheck // nothing of it is kept
-	if _, err := f.WriteAt(make([]byte, min(1<<20, l.s.torrent.PieceLength)), 0); err != nil {
-		return err
+	_, err = f.WriteAt(make([]byte, min(1<<20, l.s.torrent.PieceLength)), 0)
+	if err == nil {
+		err = f.Sync()
 	}
-	return f.Sync()
+	return errors.Join(err, f.Close(), os.Remove(path))
 }

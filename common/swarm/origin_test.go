@@ -49,7 +49,7 @@ func TestOriginFaults(t *testing.T) {
 	for name, fault := range faults {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			o := newOrigin(t, b).fail(fault, fault, fault)
+			o := newOrigin(t, b).fail(fault, 3)
 			c := newClient(t, swarm.Fast(swarm.Config{HTTP: client(t)}))
 			s := add(t, c, swarm.AddOptions{Torrent: tor, Origins: []string{o.URL}, Background: true})
 			waitDone(t, s)

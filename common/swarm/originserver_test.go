@@ -43,10 +43,13 @@ func client(t testing.TB) *http.Client {
 	return &http.Client{Transport: transport}
 }
 
-func (o *originServer) fail(faults ...http.HandlerFunc) *originServer {
+// fail answers the next n requests by fault.
+func (o *originServer) fail(fault http.HandlerFunc, n int) *originServer {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.faults = append(o.faults, faults...)
+	for range n {
+		o.faults = append(o.faults, fault)
+	}
 	return o
 }
 
@@ -71,7 +74,7 @@ type countingWriter struct {
 	http.ResponseWriter
 
 	origin *originServer
-	ctx    context.Context //nolint:containedctx // of one request
+	ctx    context.Context
 }
 
 // Write counts and limits in small steps. Not having ReadFrom keeps sendfile away.

@@ -64,7 +64,7 @@ func newSchedule(policy OriginPolicy, self [20]byte, pieces int, pieceLength int
 	}
 }
 
-// pick returns the first pieces of units to take now, each with all wanted pieces that follow it within its unit.
+// pick returns the runs to take now, the first wanted pieces of one unit each.
 func (s *schedule) pick(v view) []run {
 	free := s.slots - v.inFlight
 	if free <= 0 || s.policy == OriginNever {
@@ -74,26 +74,31 @@ func (s *schedule) pick(v view) []run {
 	if !regardless && len(v.peers) == 0 && v.now.Sub(v.started) < s.grace {
 		return nil
 	}
-	var picked []run
-	var second run
+	mine, others := s.choose(v, free, regardless)
+	overdue := v.now.Sub(v.lastProgress) >= s.overdue
+	if len(mine) == 0 && v.inFlight == 0 && overdue && others.n > 0 {
+		return []run{others}
+	}
+	return mine
+}
+
+// choose returns up to n runs that are this client's to take, and one that is others'.
+func (s *schedule) choose(v view, n int, regardless bool) (mine []run, others run) {
 	for _, u := range s.order {
 		r, ok := s.candidate(u, v, regardless)
-		switch {
-		case !ok:
+		if !ok {
 			continue
-		case regardless || s.elected(u, r.first, v.peers):
-			picked = append(picked, r)
-		case second.n == 0:
-			second = r
 		}
-		if len(picked) == free {
-			break
+		if regardless || s.elected(u, r.first, v.peers) {
+			mine = append(mine, r)
+			if len(mine) == n {
+				break
+			}
+		} else if others.n == 0 {
+			others = r
 		}
 	}
-	if len(picked) == 0 && v.inFlight == 0 && second.n > 0 && v.now.Sub(v.lastProgress) >= s.overdue {
-		picked = append(picked, second)
-	}
-	return picked
+	return mine, others
 }
 
 // run is n adjacent pieces.

@@ -25,7 +25,7 @@ type Snapshot struct {
 
 	fromOrigin atomic.Int64 // payload bytes received, good or not
 
-	ctx       context.Context //nolint:containedctx // the life of the snapshot
+	ctx       context.Context
 	cancel    context.CancelCauseFunc
 	wg        sync.WaitGroup // everything but the flusher
 	flushed   chan error     // the flusher's last words

@@ -2,7 +2,7 @@ package swarm
 
 import (
 	"context"
-	"crypto/sha1" //nolint:gosec // BEP 3 defines the piece hashes as SHA-1
+	"crypto/sha1"
 	"fmt"
 	"io"
 	"runtime"
@@ -61,7 +61,7 @@ func (p *pieceFile) settleUnknown(i int) {
 }
 
 func (p *pieceFile) hashesRight(i int) (bool, error) {
-	h := sha1.New() //nolint:gosec // BEP 3
+	h := sha1.New()
 	section := io.NewSectionReader(p.data, p.offset(i), p.torrent.PieceSize(i))
 	if _, err := io.CopyBuffer(struct{ io.Writer }{h}, struct{ io.Reader }{section}, make([]byte, hashBuffer)); err != nil {
 		return false, fmt.Errorf("hash piece %d of %s: %w", i, p.path, err)
@@ -97,19 +97,19 @@ func (p *pieceFile) verify(ctx context.Context, which func(i int) bool) (bad int
 		case hashed.has(i):
 			bad++
 			p.giveUp(i)
+			p.metrics.badPiece(fromDisk)
 		}
 	}
 	return bad, context.Cause(ctx)
 }
 
-// giveUp declares piece i missing after its bytes were found to be wrong.
+// giveUp declares piece i missing if it was present.
 func (p *pieceFile) giveUp(i int) {
 	lock := &p.stripe[i%stripes]
 	lock.Lock()
 	defer lock.Unlock()
 	if p.has(i) {
 		p.setState(i, pieceMissing, fromNowhere, true)
-		p.metrics.badPiece(fromDisk)
 	}
 }
 

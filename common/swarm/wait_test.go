@@ -48,7 +48,7 @@ func TestReadersGetPiecesOnDemand(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer f.Close() //nolint:errcheck // only read
+	defer f.Close()
 	if _, err := f.ReadAt(got, 10*testPiece); err != nil || !bytes.Equal(got, b[10*testPiece:][:100]) {
 		t.Errorf("File: %v or other bytes", err)
 	}
