@@ -33,11 +33,13 @@ type contact struct {
 // reach decides which addresses a node may speak with.
 type reach struct{ private bool }
 
-// reserved are the IPv4 ranges that are neither private nor reachable by everyone: shared address
-// space, protocol assignments, documentation, benchmarks, multicast, future use (RFC 6890).
+// shared is the address space of carriers and of some clusters (RFC 6598). It is as good as private.
+var shared = netip.PrefixFrom(netip.AddrFrom4([4]byte{100, 64, 0, 0}), 10)
+
+// reserved are the IPv4 ranges that are neither private nor reachable by everyone: this network,
+// protocol assignments, documentation, benchmarks, multicast, future use (RFC 6890).
 var reserved = [...]netip.Prefix{
 	netip.PrefixFrom(netip.AddrFrom4([4]byte{0, 0, 0, 0}), 8),
-	netip.PrefixFrom(netip.AddrFrom4([4]byte{100, 64, 0, 0}), 10),
 	netip.PrefixFrom(netip.AddrFrom4([4]byte{192, 0, 0, 0}), 24),
 	netip.PrefixFrom(netip.AddrFrom4([4]byte{192, 0, 2, 0}), 24),
 	netip.PrefixFrom(netip.AddrFrom4([4]byte{198, 18, 0, 0}), 15),
@@ -52,16 +54,17 @@ var errForbidden = errors.New("address not allowed")
 // check fails for an address that this node must not speak with.
 func (r reach) check(a netip.AddrPort) error {
 	ip := a.Addr()
+	private := ip.IsPrivate() || ip.IsLoopback() || shared.Contains(ip)
 	switch {
 	case a.Port() == 0:
 		return fmt.Errorf("%w: %v has no port", errForbidden, a)
 	case !ip.Is4():
 		return fmt.Errorf("%w: %v is not IPv4", errForbidden, a)
-	case r.private && !ip.IsPrivate() && !ip.IsLoopback():
+	case r.private && !private:
 		return fmt.Errorf("%w: %v is not private, this DHT is", errForbidden, a)
 	case r.private:
 		return nil
-	case ip.IsPrivate() || ip.IsLoopback() || ip.IsLinkLocalUnicast():
+	case private || ip.IsLinkLocalUnicast():
 		return fmt.Errorf("%w: %v is private, this DHT is public", errForbidden, a)
 	}
 	for _, p := range reserved {

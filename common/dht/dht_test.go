@@ -195,3 +195,44 @@ func TestTorrentsAnnounceAndFindPeersThroughTheServer(t *testing.T) {
 		t.Errorf("peers found %v, want 127.0.0.1:7001 from several nodes", found)
 	}
 }
+
+func TestNetworkOutlivesItsBootstrapNode(t *testing.T) {
+	boot, stop := startStoppable(t, dht.Config{Bootstrap: []string{}})
+	defer stop()
+	var nodes []*dht.Node
+	for range 10 {
+		nodes = append(nodes, startNode(t, dht.Config{Bootstrap: []string{address(boot).String()}}))
+	}
+	for i, n := range nodes {
+		eventually(t, func() bool { return n.Stats().Nodes == 10 }, "node %d knows %d others, want 10", i, n.Stats().Nodes)
+	}
+	rec := sign(t, 5, 1)
+	if _, err := nodes[0].Put(t.Context(), rec); err != nil {
+		t.Fatal(err)
+	}
+	stop()
+	for i, n := range nodes {
+		if got := lookup(t, n); len(got) != 1 || !got[0].Equal(rec) {
+			t.Errorf("node %d finds %v without the bootstrap node", i, got)
+		}
+	}
+}
+
+func TestDeadNodesAreNotPassedOn(t *testing.T) {
+	nodes := startNetwork(t, 4)
+	mortal, stop := startStoppable(t, dht.Config{Bootstrap: []string{address(nodes[0]).String()}})
+	defer stop()
+	conn := listen(t)
+	defer conn.Close()
+	id := mortal.ID()
+	lists := func() bool {
+		m, ok := query(t, conn, nodes[0], "find_node", dict{"target": string(id[:])})
+		return ok && m.R != nil && len(m.R.Nodes) > 0 && m.R.Nodes[0].ID == id
+	}
+	eventually(t, lists, "the new node is not passed on")
+	stop()
+	lookup(t, nodes[0]) // notices
+	if lists() {
+		t.Error("a dead node is passed on")
+	}
+}

@@ -46,3 +46,12 @@ func (n *Node) SendTo(b []byte, addr netip.AddrPort) error {
 
 // Keep puts a value into the node's own store, in the name of another node.
 func (n *Node) Keep(value []byte) error { return n.items.put(item{value: value}, 0) }
+
+// Queued is how many of the addresses a traversal would ask.
+func Queued(private bool, addrs ...string) int {
+	t := newTraversal(id{1}, id{2}, reach{private: private}, nil)
+	for i, a := range addrs {
+		t.add([]contact{{id: id{3, byte(i)}, addr: netip.MustParseAddrPort(a)}})
+	}
+	return len(t.queue)
+}

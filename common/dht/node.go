@@ -44,8 +44,8 @@ type Config struct {
 	Bootstrap []string
 	// StateDir holds what survives a restart. It is created; empty means that nothing does.
 	StateDir string
-	// Private makes a DHT of loopback and private addresses (RFC 1918), and of nothing else. IDs are
-	// then not bound to addresses (BEP 42).
+	// Private makes a DHT of loopback and private addresses (RFC 1918, RFC 6598), and of nothing else.
+	// IDs are then not bound to addresses (BEP 42).
 	Private bool
 	// Log gets what an operator should know. Nil means no log.
 	Log *slog.Logger

@@ -25,7 +25,7 @@ func TestPublicAndPrivateNeverMix(t *testing.T) {
 		"127.0.0.1:0":            "",
 		"0.0.0.0:6881":           "",
 		"169.254.169.254:80":     "",
-		"100.64.0.1:6881":        "",
+		"100.64.0.1:6881":        "private",
 		"192.0.2.1:6881":         "",
 		"198.18.0.1:6881":        "",
 		"224.0.0.1:6881":         "",
@@ -118,5 +118,16 @@ func TestSocketClosedUnderneathIsSurvived(t *testing.T) {
 	}
 	if err := n.Close(); err != nil {
 		t.Errorf("Close again = %v", err)
+	}
+}
+
+func TestOnePublicHostIsAskedOnce(t *testing.T) {
+	list := []string{"8.8.8.8:1", "8.8.8.8:2", "8.8.4.4:1", "8.8.4.4:1", "10.0.0.1:1"}
+	if got := dht.Queued(false, list...); got != 2 {
+		t.Errorf("public: %d of %v would be asked, want 2", got, list)
+	}
+	list = []string{"10.0.0.1:1", "10.0.0.1:2", "10.0.0.1:1", "8.8.8.8:1"}
+	if got := dht.Queued(true, list...); got != 2 {
+		t.Errorf("private: %d of %v would be asked, want 2", got, list)
 	}
 }

@@ -51,13 +51,17 @@ type answer struct {
 func (n *Node) traverse(ctx context.Context, target id, start []contact, ask askFunc,
 	counts func(reached) bool, visit func(reached),
 ) ([]reached, error) {
-	t := &traversal{
-		target: target, own: n.id, reach: n.conn.reach, counts: counts,
-		seen: make(map[netip.AddrPort]struct{}), hosts: make(map[netip.Addr]struct{}),
-	}
+	t := newTraversal(target, n.id, n.conn.reach, counts)
 	t.add(start)
 	err := t.run(ctx, ask, visit)
 	return t.closest, err
+}
+
+func newTraversal(target, own id, r reach, counts func(reached) bool) *traversal {
+	return &traversal{
+		target: target, own: own, reach: r, counts: counts,
+		seen: make(map[netip.AddrPort]struct{}), hosts: make(map[netip.Addr]struct{}),
+	}
 }
 
 func (t *traversal) run(ctx context.Context, ask askFunc, visit func(reached)) error {
