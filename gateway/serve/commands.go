@@ -33,7 +33,7 @@ func (c commands) wget() string { return "wget -c " + quote(c.v.url("")) }
 
 // aria2 takes the file from the swarm and its origins.
 func (c commands) aria2() string {
-	return "aria2c --seed-time=0 --check-integrity=true " + quote(c.v.url(".torrent"))
+	return "aria2c --seed-time=0 " + quote(c.v.url(".torrent"))
 }
 
 // mirror follows the channel and verifies by itself.

@@ -68,7 +68,7 @@ func (h *Handler) fail(err error, c echo.Context) {
 	}
 	r := asRefusal(err)
 	if r.cause != nil {
-		h.log.WarnContext(ctx, "request failed", "route", routeOf(c), "status", r.status, "err", r.cause)
+		h.log.WarnContext(ctx, "request failed", "route", routeOf(c), "status", r.status, "error", r.cause)
 	}
 	header := c.Response().Header()
 	for _, name := range []string{"Accept-Ranges", "Content-Disposition", "Content-Location", "Content-Range", "ETag", "Last-Modified", "Link"} {

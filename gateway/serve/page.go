@@ -107,11 +107,11 @@ func (h *Handler) pageVersion(e versionEntry, prefix string, latest bool) pageVe
 func lines(c commands, latest bool) []pageLine {
 	all := []pageLine{
 		{"curl", c.latest()},
-		{"curl, resumable", c.resume()},
+		{"curl, to resume", c.resume()},
 		{"wget", c.wget()},
 		{"aria2, from the swarm", c.aria2()},
-		{"mirror, verified and shared", c.mirror()},
-		{"check the hash", c.check()},
+		{"mirror: verifies, and can share", c.mirror()},
+		{"check", c.check()},
 		{"unpack", c.unpack()},
 	}
 	kept := all[:0]
@@ -135,7 +135,7 @@ func size(n int64) string { return humanize.IBytes(uint64(max(n, 0))) }
 func local(have, size int64) string {
 	switch {
 	case have >= size:
-		return "here"
+		return "complete"
 	case have <= 0:
 		return "fetched from the swarm on demand"
 	}

@@ -1,0 +1,82 @@
+package catalog
+
+import (
+	"time"
+
+	"snapswarm/common/snapshot"
+)
+
+// MinRetain is how long an old version is kept at least, whatever its publisher signed: a download of it may have begun just
+// before the next one came.
+const MinRetain = 24 * time.Hour
+
+// newestHolding is what "latest" means: the holding of the newest pointer; while that is not here, what it was before; at first,
+// the newest that is here; else none.
+func newestHolding(pointed snapshot.InfoHash, before snapshot.Version, holdings []Holding) snapshot.Version {
+	for _, h := range holdings {
+		if h.Torrent.InfoHash == pointed {
+			return h.Version
+		}
+	}
+	for _, h := range holdings {
+		if h.Version == before {
+			return before
+		}
+	}
+	if len(holdings) == 0 {
+		return ""
+	}
+	return holdings[0].Version
+}
+
+// outdated are the holdings, given newest first, that need not be kept any more. The one behind latest always stays, and so does
+// the newest complete one until latest is complete.
+func outdated(holdings []Holding, latest snapshot.Version, now time.Time) []Holding {
+	var drop []Holding
+	needed := true // a complete version to fall back on
+	for _, h := range holdings {
+		if h.Version == latest && h.complete() {
+			needed = false
+		}
+	}
+	for i, h := range holdings {
+		if h.Version == latest {
+			continue
+		}
+		if needed && h.complete() {
+			needed = false
+			continue
+		}
+		if keepUntil(holdings, i).Before(now) {
+			drop = append(drop, h)
+		}
+	}
+	return drop
+}
+
+// keepUntil is how long holdings[i] is kept, counted from the publication of the next version. The newest, if the publisher went
+// back to an older one, counts from its own.
+func keepUntil(holdings []Holding, i int) time.Time {
+	next := holdings[max(i-1, 0)].Version
+	retain := MinRetain
+	if d := holdings[i].Torrent.Description; d != nil {
+		retain = max(retain, d.Retain)
+	}
+	return next.Time().Add(retain)
+}
+
+// jittered spreads what many gateways do at the same interval: between 0.8 and 1.2 of d, for r in [0, 1).
+func jittered(d time.Duration, r float64) time.Duration {
+	return time.Duration(float64(d) * (0.8 + 0.4*r))
+}
+
+// without is a copy of holdings that lacks a version.
+func without(holdings []Holding, v snapshot.Version) []Holding {
+	var rest []Holding
+	for _, h := range holdings {
+		if h.Version != v {
+			rest = append(rest, h)
+		}
+	}
+	return rest
+}

@@ -1,0 +1,147 @@
+package catalog
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"time"
+)
+
+// reputInterval is how often the DHT is looked after; BEP 44 nodes forget items after two hours.
+const reputInterval = time.Hour
+
+// openTime is how long a torrent is looked for at least, however often pointers are.
+const openTime = 10 * time.Second
+
+// reputTimeout bounds one look at the DHT, so that it never holds up what is new for long.
+const reputTimeout = 2 * time.Minute
+
+// follow keeps one channel up to date until ctx ends.
+func (c *Catalog) follow(ctx context.Context, ch *channel) {
+	ch.nextReput = c.cfg.Now().Add(jittered(reputInterval/4, rand.Float64()))
+	for ctx.Err() == nil {
+		interval := jittered(c.cfg.PollInterval, rand.Float64())
+		if !c.update(ctx, ch, interval) {
+			continue // the time is up, spent on a torrent that nobody has; a newer pointer may be out
+		}
+		c.discard(ctx, ch)
+		c.reput(ctx, ch)
+		c.pause(ctx, ch, interval)
+	}
+}
+
+// update looks for a newer pointer and opens what it names, for about the time patience. It reports whether the newest snapshot
+// is open, or there is none.
+func (c *Catalog) update(ctx context.Context, ch *channel, patience time.Duration) bool {
+	began := time.Now()
+	if err := c.peer.Resolve(ctx, ch.Channel); err != nil && ctx.Err() == nil {
+		c.log.WarnContext(ctx, "no newer pointer could be looked for", "channel", ch.Salt, "error", err)
+	}
+	c.refresh(ch)
+	v := ch.view.Load()
+	if !v.pointed {
+		return true
+	}
+	c.reportStale(ctx, ch, v)
+	limited, cancel := context.WithTimeout(ctx, max(patience-time.Since(began), openTime))
+	defer cancel()
+	if err := c.peer.Open(limited, ch.Channel, v.record); err != nil {
+		if ctx.Err() == nil {
+			c.log.WarnContext(ctx, "snapshot could not be opened", "channel", ch.Salt, "seq", v.record.Seq, "error", err)
+		}
+		// An error before its time, such as a full disk, waits for the next round.
+		return !errors.Is(limited.Err(), context.DeadlineExceeded)
+	}
+	c.refresh(ch)
+	c.begin(ctx, ch, v)
+	return true
+}
+
+// begin fetches the newest version in the background.
+func (c *Catalog) begin(ctx context.Context, ch *channel, before *view) {
+	v := ch.view.Load()
+	h, ok := v.holding(v.latest)
+	if !ok {
+		return
+	}
+	if v.latest != before.latest {
+		c.log.InfoContext(ctx, "new snapshot", "channel", ch.Salt, "version", h.Version, "file", h.Torrent.Name,
+			"size", h.Torrent.Length, "infohash", h.Torrent.InfoHash)
+	}
+	h.Data.Start()
+}
+
+// refresh shows what the peer has now.
+func (c *Catalog) refresh(ch *channel) {
+	next := view{holdings: c.peer.Holdings(ch.Salt)}
+	next.record, next.pointed = c.peer.Newest(ch.Channel)
+	p, err := next.record.Pointer()
+	if err != nil { // accepted records are readable; without one there is nothing to point with
+		next.pointed = false
+	}
+	next.latest = newestHolding(p.InfoHash, ch.view.Load().latest, next.holdings)
+	ch.view.Store(&next)
+}
+
+// reportStale warns once of each pointer that expired.
+func (c *Catalog) reportStale(ctx context.Context, ch *channel, v *view) {
+	p, err := v.record.Pointer()
+	if err != nil || !p.Stale(c.cfg.Now()) || ch.staleSeq == v.record.Seq {
+		return
+	}
+	ch.staleSeq = v.record.Seq
+	c.log.WarnContext(ctx, "pointer has expired: the publisher has not been heard of; serving goes on",
+		"channel", ch.Salt, "expired", p.Expires, "signed", v.record.Time())
+}
+
+// discard removes what need not be kept any more. It is out of the view before it is off the disk.
+func (c *Catalog) discard(ctx context.Context, ch *channel) {
+	v := *ch.view.Load()
+	for _, h := range outdated(v.holdings, v.latest, c.cfg.Now()) {
+		v.holdings = without(v.holdings, h.Version)
+		next := v
+		ch.view.Store(&next)
+		if err := c.peer.Discard(ctx, ch.Salt, h.Version); err != nil {
+			c.log.WarnContext(ctx, "old version could not be removed", "channel", ch.Salt, "version", h.Version, "error", err)
+			continue
+		}
+		c.log.InfoContext(ctx, "old version removed", "channel", ch.Salt, "version", h.Version)
+	}
+}
+
+// reput keeps the pointer alive in the DHT, also one that expired: only its publisher can say something newer.
+func (c *Catalog) reput(ctx context.Context, ch *channel) {
+	v := ch.view.Load()
+	if !v.pointed || c.cfg.Now().Before(ch.nextReput) {
+		return
+	}
+	ch.nextReput = c.cfg.Now().Add(jittered(reputInterval, rand.Float64()))
+	limited, cancel := context.WithTimeout(ctx, reputTimeout)
+	defer cancel()
+	if err := c.peer.Reput(limited, v.record); err != nil && ctx.Err() == nil {
+		c.log.DebugContext(ctx, "pointer could not be stored in the DHT again", "channel", ch.Salt, "error", err)
+	}
+}
+
+// pause waits for the next round. Meanwhile it says when the newest version is complete.
+func (c *Catalog) pause(ctx context.Context, ch *channel, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	v := ch.view.Load()
+	h, ok := v.holding(v.latest)
+	var done <-chan struct{}
+	if ok && !h.complete() {
+		done = h.Data.Done()
+	}
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-timer.C:
+			return
+		case <-done:
+			done = nil
+			c.log.InfoContext(ctx, "snapshot is complete", "channel", ch.Salt, "version", h.Version)
+		}
+	}
+}
