@@ -100,8 +100,9 @@ func (p *Peer) openNetwork(ctx context.Context) error {
 		Conn:      p.listeners.UDP,
 		Bootstrap: p.settings.DHTBootstrap,
 		StateDir:  filepath.Join(p.settings.DataDir, "dht"),
-		Private:   p.settings.AllowPrivate,
-		Log:       p.log,
+		// A DHT is public or private, never both: the public routers lead to the public one.
+		Private: p.settings.AllowPrivate && p.settings.DHTBootstrap != nil,
+		Log:     p.log,
 	})
 	if err != nil {
 		return fmt.Errorf("start DHT node: %w", err)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"strings"
 	"testing"
@@ -126,6 +127,9 @@ func TestNothingFoundIsToldApartFromEverythingRefused(t *testing.T) {
 		{"1001 bytes", []pointer.Source{
 			&source{name: "bucket", records: []pointer.Record{signRaw(5, "996:"+strings.Repeat("x", 997))}},
 		}, []error{pointer.ErrAllRefused, pointer.ErrTooLarge}, []string{"has 1001 bytes, at most 1000"}},
+		{"no record at all", []pointer.Source{
+			&source{name: "dht"}, &source{name: "bucket", err: fmt.Errorf("read: %w", pointer.ErrMalformed)},
+		}, []error{pointer.ErrAllRefused, pointer.ErrMalformed}, []string{"bucket: read: malformed pointer"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

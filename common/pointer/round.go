@@ -1,6 +1,7 @@
 package pointer
 
 import (
+	"errors"
 	"fmt"
 	"time"
 
@@ -45,6 +46,11 @@ func (r *Resolver) newRound(ch snapshot.Channel) (*round, error) {
 func (round *round) add(rep reply) (useful bool) {
 	answer := &round.result.Answers[rep.index]
 	answer.Late, answer.Took, answer.Err, answer.Records = false, rep.took, rep.err, len(rep.records)
+	if errors.Is(rep.err, ErrMalformed) || errors.Is(rep.err, ErrTooLarge) {
+		// The source has something, but it is no record: refused like one that is badly signed.
+		answer.Err, answer.Records = nil, 1
+		round.refuse(answer.Source, Record{}, rep.err)
+	}
 	for _, rec := range rep.records {
 		if err := check(round.ch, rec, round.now); err != nil {
 			round.refuse(answer.Source, rec, err)

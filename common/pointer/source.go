@@ -10,7 +10,8 @@ import (
 // Source is a place where records are found: the DHT, a bucket, a gateway, a mirror.
 //
 // Lookup returns what it holds of ch, in any order, at most [MaxAnswers] of it is looked at. Nothing
-// found is no error but an empty answer; an error means that the source could not be asked. Records
+// found is no error but an empty answer; an error means that the source could not be asked, except
+// that [ErrMalformed] or [ErrTooLarge] says that what it holds is no record, which is a refusal. Records
 // need not be verified. It must return soon after ctx has ended and may be called by several
 // goroutines. Name is for people: logs, errors, status pages.
 type Source interface {
