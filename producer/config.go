@@ -24,6 +24,7 @@ type ChannelConfig struct {
 type BucketConfig struct {
 	Bucket            string        `env:"BUCKET" group:"Bucket" value:"URL" help:"s3://name/prefix, or file:///dir of a web server"`
 	PublicURL         string        `env:"PUBLIC_URL" value:"URL" help:"where everybody can read the bucket; default for s3://: its endpoint and name"`
+	ProbeTimeout      time.Duration `env:"PROBE_TIMEOUT" envDefault:"2m" help:"how long PUBLIC_URL may take to show what was stored, before the publication fails"`
 	S3Endpoint        string        `env:"S3_ENDPOINT" alias:"AWS_ENDPOINT_URL_S3,AWS_ENDPOINT_URL" value:"URL" help:"S3 server; default: AWS"`
 	S3Region          string        `env:"S3_REGION" alias:"AWS_REGION,AWS_DEFAULT_REGION" value:"NAME" help:"region of the bucket"`
 	S3AccessKeyID     string        `env:"S3_ACCESS_KEY_ID" alias:"AWS_ACCESS_KEY_ID" value:"ID" help:"name of the credentials; on AWS the machine's role does without"`

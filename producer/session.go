@@ -95,7 +95,7 @@ func (p plan) publisher(ctx context.Context, s *session) (publish.Config, error)
 	}
 	cfg := publish.Config{
 		Key: key, Salt: ch.Salt, DataDir: dir, Store: store,
-		Name: p.Name, PieceLength: int64(p.PieceLength), TTL: p.PointerTTL, Keep: p.Retention, Retain: p.retain, Log: s.log,
+		Name: p.Name, PieceLength: int64(p.PieceLength), TTL: p.PointerTTL, ProbeFor: p.ProbeTimeout, Keep: p.Retention, Retain: p.retain, Log: s.log,
 		Progress: func(label string, total int64) publish.Task { return s.progress.Start(label, total) },
 	}
 	if p.Compression == "none" {
@@ -125,9 +125,9 @@ func (c *BucketConfig) openPublic(ctx context.Context, log *slog.Logger, allowPr
 	base := c.PublicURL
 	if base == "" {
 		var err error
-		if base, err = bucket.PublicURL(c.store()); err != nil {
+		if base, err = bucket.PublicURL(c.store()); err != nil { // a directory has none
 			log.WarnContext(ctx, "PUBLIC_URL is not set: the bucket is no webseed, and only peers can serve the snapshots", "bucket", c.Bucket)
-			return nil, nil //nolint:nilnil // "none" is what the caller asks about
+			return nil, nil //nolint:nilerr // it is no error to have none
 		}
 		log.InfoContext(ctx, "PUBLIC_URL is not set, the bucket's own address is used", "public_url", base)
 	}

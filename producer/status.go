@@ -13,7 +13,6 @@ import (
 	"text/tabwriter"
 	"time"
 
-	"github.com/dustin/go-humanize"
 	"github.com/spf13/cobra"
 
 	"snapswarm/common/bucket"
@@ -220,7 +219,23 @@ func ago(t, now time.Time) string {
 	if t.IsZero() {
 		return "at an unknown time"
 	}
-	return humanize.RelTime(t, now, "ago", "from now")
+	if d := t.Sub(now); d > 0 {
+		return "in " + rough(d)
+	}
+	return rough(now.Sub(t)) + " ago"
+}
+
+// rough is a duration as people say it.
+func rough(d time.Duration) string {
+	for _, unit := range []struct {
+		name string
+		size time.Duration
+	}{{"days", 24 * time.Hour}, {"hours", time.Hour}, {"minutes", time.Minute}} {
+		if d >= 2*unit.size {
+			return fmt.Sprintf("%d %s", (d+unit.size/2)/unit.size, unit.name)
+		}
+	}
+	return fmt.Sprintf("%d seconds", d/time.Second)
 }
 
 func expiry(t, now time.Time) string {

@@ -25,7 +25,7 @@ const (
 func runCommand(ctx context.Context, command, source string, log *slog.Logger) error {
 	log.InfoContext(ctx, "snapshot command begins", "command", command)
 	began := time.Now()
-	cmd := exec.CommandContext(ctx, "sh", "-c", command) //nolint:gosec // that is what the setting is for
+	cmd := exec.CommandContext(ctx, "sh", "-c", command)
 	cmd.Env = append(slices.DeleteFunc(os.Environ(), isKey), "SNAPSHOT_SOURCE="+source)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGTERM) }

@@ -59,7 +59,8 @@ func (p *Publisher) newest(ctx context.Context) (known, error) {
 	if p.cfg.Network == nil {
 		return k, nil
 	}
-	return k, p.fromNetwork(ctx, &k)
+	err = p.fromNetwork(ctx, &k)
+	return k, err
 }
 
 // stored reads the bucket's pointer. One that is damaged counts as none, because publishing mends it; one of another key
@@ -98,8 +99,10 @@ func (p *Publisher) fromNetwork(ctx context.Context, k *known) error {
 	if err != nil {
 		p.cfg.Log.DebugContext(ctx, "the network knows no pointer", "channel", p.cfg.Salt, "error", err)
 	}
-	if !res.Known() || res.Record.Verify(p.channel) != nil {
-		return nil
+	if res.Known() && p.isOurs(res.Record) {
+		return k.take(res.Record)
 	}
-	return k.take(res.Record)
+	return nil
 }
+
+func (p *Publisher) isOurs(rec pointer.Record) bool { return rec.Verify(p.channel) == nil }

@@ -3,7 +3,7 @@ package publish
 import (
 	"bytes"
 	"context"
-	"crypto/sha1" //nolint:gosec // BEP 3 defines the piece hashes as SHA-1
+	"crypto/sha1" // BEP 3 defines the piece hashes as SHA-1
 	"errors"
 	"fmt"
 	"io"
@@ -48,7 +48,7 @@ func probePieces(t *snapshot.Torrent) []int {
 	n := t.NumPieces()
 	pieces := []int{0, n - 1}
 	for range randomProbes {
-		pieces = append(pieces, rand.IntN(n)) //nolint:gosec // a sample, no secret
+		pieces = append(pieces, rand.IntN(n))
 	}
 	slices.Sort(pieces)
 	return slices.Compact(pieces)
@@ -83,7 +83,7 @@ func final(err error) bool {
 
 // explain says what a failed probe means and what to do about it.
 func (r *run) explain(err error) error {
-	hint := ""
+	var hint string
 	switch {
 	case err == nil:
 		return nil
@@ -119,7 +119,7 @@ func (r *run) probePiece(ctx context.Context, key string, i int) error {
 	if total >= 0 && total != r.torrent.Length {
 		return fmt.Errorf("%w: %s has %d bytes instead of %d", ErrWrongBytes, r.cfg.Public.URL(key), total, r.torrent.Length)
 	}
-	h := sha1.New() //nolint:gosec // BEP 3
+	h := sha1.New()
 	if _, err := io.Copy(h, body); err != nil {
 		return fmt.Errorf("get %s at %d: %w: %w", r.cfg.Public.URL(key), at, bucket.ErrUnreachable, err)
 	}

@@ -145,7 +145,7 @@ func (p *Publisher) refresh(ctx context.Context) {
 
 // jitter spreads d by a tenth to either side.
 func jitter(d time.Duration) time.Duration {
-	return d - d/10 + rand.N(d/5) //nolint:gosec // no secret
+	return d - d/10 + rand.N(d/5)
 }
 
 // CheckStore finds out whether the bucket can be written to, see bucket.Store.

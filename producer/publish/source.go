@@ -2,7 +2,6 @@ package publish
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -92,10 +91,4 @@ func CheckName(name string) error {
 		return fmt.Errorf("%w: %q means a torrent or a patch; set NAME to another one", ErrName, name)
 	}
 	return nil
-}
-
-// isSourceError reports whether err is about the source and not about us.
-func isSourceError(err error) bool {
-	return errors.Is(err, archive.ErrSourceChanged) || errors.Is(err, archive.ErrUnreadable) ||
-		errors.Is(err, archive.ErrUnsupportedEntry) || errors.Is(err, archive.ErrTooManyEntries)
 }

@@ -50,13 +50,13 @@ func (w *watcher) turn(ctx context.Context) time.Duration {
 	if wait := w.notBefore.Sub(w.cfg.Now()); wait > 0 {
 		return wait
 	}
-	print, err := Fingerprint(ctx, w.Source)
+	look, err := Fingerprint(ctx, w.Source)
 	if err != nil {
 		return w.failed(ctx, err)
 	}
-	settled := w.seen == "" || w.seen == print
-	w.seen = print
-	changed := w.changed(print)
+	settled := w.seen == "" || w.seen == look
+	w.seen = look
+	changed := w.changed(look)
 	switch {
 	case changed && !settled && w.Every == 0:
 		return min(settleFor, w.Poll)
