@@ -99,12 +99,7 @@ func (c *channel) halt(ctx context.Context, cp Copy) {
 }
 
 func (c *channel) verify(ctx context.Context, a action, cp Copy) {
-	work := func() error {
-		task := c.start("verify", cp.Version(), cp.Torrent().Length)
-		defer task.Cancel()
-		return verifyArchive(ctx, cp, c.seals, task)
-	}
-	c.do(ctx, job{a, verifying(cp.Version()), longRetry, work, func(err error) {
+	c.do(ctx, job{a, verifying(cp.Version()), longRetry, func() error { return c.verified(ctx, cp) }, func(err error) {
 		v := c.verdicts[a.infoHash]
 		v.verified, v.broken = err == nil, errors.Is(err, ErrVerification)
 		c.verdicts[a.infoHash] = v
@@ -112,6 +107,17 @@ func (c *channel) verify(ctx context.Context, a action, cp Copy) {
 			c.log.InfoContext(ctx, "snapshot complete and verified", "version", cp.Version(), "path", cp.Path())
 		}
 	}})
+}
+
+// verified hashes the archive of cp and shows how far it is.
+func (c *channel) verified(ctx context.Context, cp Copy) error {
+	task := c.cfg.Progress.Start(c.label("verify", cp.Version()), cp.Torrent().Length)
+	defer task.Cancel() // says nothing after Done
+	err := verifyArchive(ctx, cp, c.seals, task)
+	if err == nil {
+		task.Done()
+	}
+	return err
 }
 
 // verifying names faults of a verification.

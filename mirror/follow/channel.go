@@ -7,7 +7,6 @@ import (
 	"sync"
 	"time"
 
-	"snapswarm/common/daemon"
 	"snapswarm/common/pointer"
 	"snapswarm/common/snapshot"
 )
@@ -119,7 +118,10 @@ func (c *channel) turn(ctx context.Context) {
 }
 
 func (c *channel) policy() policy {
-	return policy{retain: c.cfg.Retain, extract: c.unpack != nil, free: c.cfg.disks.free(c.cfg.DataDir)}
+	return policy{
+		retain: c.cfg.Retain, promised: c.cfg.KeepPromised,
+		extract: c.unpack != nil, free: c.cfg.disks.free(c.cfg.DataDir),
+	}
 }
 
 // look watches the download under way.
@@ -199,8 +201,4 @@ func (c *channel) fault(about string, err error) {
 // label names work on a version in progress lines.
 func (c *channel) label(what string, version snapshot.Version) string {
 	return fmt.Sprintf("%s %s %s", what, c.ch.Salt, version)
-}
-
-func (c *channel) start(what string, version snapshot.Version, total int64) *daemon.Task {
-	return c.cfg.Progress.Start(c.label(what, version), total)
 }

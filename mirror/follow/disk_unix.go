@@ -16,11 +16,11 @@ func freeSpace(dir string) (int64, error) {
 	if err := unix.Statfs(dir, &s); err != nil {
 		return 0, err
 	}
-	blocks, size := uint64(s.Bavail), uint64(s.Bsize) //nolint:gosec,unconvert // types differ between systems
+	blocks, size := uint64(s.Bavail), uint64(s.Bsize) //nolint:unconvert // the types differ between systems
 	if size != 0 && blocks > math.MaxInt64/size {
 		return math.MaxInt64, nil
 	}
-	return int64(blocks * size), nil //nolint:gosec // checked above
+	return int64(blocks * size), nil
 }
 
 // allocated is what a file takes from its disk; less than its size when it is sparse.

@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -45,17 +46,22 @@ func newPublisher(t *testing.T, salt string) *publisher {
 	return p
 }
 
-// snapshot packs raw as the version of now; change may lie about it.
+// snapshot packs raw as a file of the version of now; change may lie about it.
 func (p *publisher) snapshot(t *testing.T, raw string, change ...func(*snapshot.Description)) snapshot.InfoHash {
 	t.Helper()
+	return p.pack(t, archive.ReaderSource("data.ldb", strings.NewReader(raw)), snapshot.KindFile, change...)
+}
+
+func (p *publisher) pack(t *testing.T, src archive.Source, kind string, change ...func(*snapshot.Description)) snapshot.InfoHash {
+	t.Helper()
 	var packed bytes.Buffer
-	r, err := archive.Write(t.Context(), &packed, archive.ReaderSource("data.ldb", bytes.NewReader([]byte(raw))), archive.Options{})
+	r, err := archive.Write(t.Context(), &packed, src, archive.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	d := &snapshot.Description{
-		Version: snapshot.NewVersion(time.Now(), 0), Created: time.Now(), Kind: snapshot.KindFile,
-		SHA256: r.SHA256, RawSize: r.RawSize, RawSHA256: r.RawSHA256, RawName: "data.ldb",
+		Version: snapshot.NewVersion(time.Now(), 0), Created: time.Now(), Kind: kind,
+		SHA256: r.SHA256, RawSize: r.RawSize, RawSHA256: r.RawSHA256, RawName: src.Name(),
 		Codec: snapshot.Codec{Format: snapshot.FormatZstd, Chunk: r.Chunk, Encoder: r.Encoder, Level: r.Level},
 	}
 	for _, f := range change {
@@ -257,6 +263,8 @@ func (c *fakeCopy) Torrent() *snapshot.Torrent { return c.torrent }
 func (c *fakeCopy) Path() string               { return c.path }
 func (c *fakeCopy) Start()                     { c.peer.set(func() { c.running = true }) }
 func (c *fakeCopy) Stop()                      { c.peer.set(func() { c.running = false }) }
+
+func (c *fakeCopy) Sync() error { return nil }
 
 func (c *fakeCopy) Completed() (n int64) {
 	c.peer.set(func() { n = c.present })

@@ -26,8 +26,10 @@ type Config struct {
 	DataDir string
 	// PollInterval is how often the pointer is looked for, give or take a tenth.
 	PollInterval time.Duration
-	// Retain is how many versions stay beside the newest.
-	Retain int
+	// Retain is how many versions stay beside the newest. With KeepPromised, others stay as well for the time that their
+	// publisher signed, while the disk has room for two more of the newest.
+	Retain       int
+	KeepPromised bool
 	// Extract unpacks what is complete, into ExtractDir/<salt>/<version>; an empty ExtractDir means DATA_DIR/<salt>/extracted.
 	Extract    bool
 	ExtractDir string

@@ -26,24 +26,42 @@ type gauge struct {
 
 // gauges are observed for each channel.
 var gauges = [...]gauge{
-	{"snapswarm.mirror.ready", "", "1 when the channel has a pointer and its newest version is complete or on its way.",
-		func(s Status, _ time.Time) (int64, bool) { return flag(s.Ready() == nil), true }},
-	{"snapswarm.mirror.faults", "{fault}", "Things that are wrong with the channel at present; /readyz?verbose has them in words.",
-		func(s Status, _ time.Time) (int64, bool) { return int64(len(s.Faults)), true }},
-	{"snapswarm.mirror.pointer.seq", "", "Sequence number of the newest pointer.",
-		func(s Status, _ time.Time) (int64, bool) { return s.Seq, s.Known }},
-	{"snapswarm.mirror.pointer.age", "s", "Time since the newest pointer was signed.",
-		func(s Status, now time.Time) (int64, bool) { return int64(now.Sub(s.Signed).Seconds()), s.Known }},
-	{"snapswarm.mirror.pointer.expired", "", "1 when the publisher has not renewed the pointer in time.",
-		func(s Status, _ time.Time) (int64, bool) { return flag(s.Expired), s.Known }},
-	{"snapswarm.mirror.snapshot.size", "By", "Size of the version that is downloaded or newest.",
-		func(s Status, _ time.Time) (int64, bool) { return s.Length, s.Version != "" }},
-	{"snapswarm.mirror.snapshot.completed", "By", "How much of it is here.",
-		func(s Status, _ time.Time) (int64, bool) { return s.Completed, s.Version != "" }},
-	{"snapswarm.mirror.versions", "{version}", "Complete versions that are seeded.",
-		func(s Status, _ time.Time) (int64, bool) { return int64(s.Versions), true }},
-	{"snapswarm.mirror.peers", "{peer}", "Peers connected for the version that is downloaded or newest.",
-		func(s Status, _ time.Time) (int64, bool) { return int64(s.Peers), true }},
+	{
+		"snapswarm.mirror.ready", "", "1 when the channel has a pointer and its newest version is complete or on its way.",
+		func(s Status, _ time.Time) (int64, bool) { return flag(s.Ready() == nil), true },
+	},
+	{
+		"snapswarm.mirror.faults", "{fault}", "Things that are wrong with the channel at present; /readyz?verbose has them in words.",
+		func(s Status, _ time.Time) (int64, bool) { return int64(len(s.Faults)), true },
+	},
+	{
+		"snapswarm.mirror.pointer.seq", "", "Sequence number of the newest pointer.",
+		func(s Status, _ time.Time) (int64, bool) { return s.Seq, s.Known },
+	},
+	{
+		"snapswarm.mirror.pointer.age", "s", "Time since the newest pointer was signed.",
+		func(s Status, now time.Time) (int64, bool) { return int64(now.Sub(s.Signed).Seconds()), s.Known },
+	},
+	{
+		"snapswarm.mirror.pointer.expired", "", "1 when the publisher has not renewed the pointer in time.",
+		func(s Status, _ time.Time) (int64, bool) { return flag(s.Expired), s.Known },
+	},
+	{
+		"snapswarm.mirror.snapshot.size", "By", "Size of the version that is downloaded or newest.",
+		func(s Status, _ time.Time) (int64, bool) { return s.Length, s.Version != "" },
+	},
+	{
+		"snapswarm.mirror.snapshot.completed", "By", "How much of it is here.",
+		func(s Status, _ time.Time) (int64, bool) { return s.Completed, s.Version != "" },
+	},
+	{
+		"snapswarm.mirror.versions", "{version}", "Complete versions that are seeded.",
+		func(s Status, _ time.Time) (int64, bool) { return int64(s.Versions), true },
+	},
+	{
+		"snapswarm.mirror.peers", "{peer}", "Peers connected for the version that is downloaded or newest.",
+		func(s Status, _ time.Time) (int64, bool) { return int64(s.Peers), true },
+	},
 }
 
 func flag(b bool) int64 {

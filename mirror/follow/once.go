@@ -146,24 +146,20 @@ func (c *channel) complete(ctx context.Context, cp Copy) error {
 	if isDone(cp) && intact(cp, c.seals) {
 		return nil
 	}
-	var err error
-	for range 3 {
-		if err = c.download(ctx, cp); err != nil {
-			return err
-		}
-		task := c.start("verify", cp.Version(), cp.Torrent().Length)
-		err = verifyArchive(ctx, cp, c.seals, task)
+	const most = 3
+	for attempt := 1; ; attempt++ {
+		err := c.download(ctx, cp)
 		if err == nil {
-			task.Done()
-			return nil
+			err = c.verified(ctx, cp)
 		}
-		task.Cancel()
-		if !errors.Is(err, errMending) {
+		switch {
+		case !errors.Is(err, errMending):
 			return err
+		case attempt == most:
+			return fmt.Errorf("%w: %w", ErrDisk, err)
 		}
 		c.log.WarnContext(ctx, "damaged pieces are fetched again", "version", cp.Version(), "err", err)
 	}
-	return fmt.Errorf("%w: %w", ErrDisk, err)
 }
 
 // download fetches what is missing and returns when every piece is here.

@@ -19,7 +19,7 @@ const (
 
 // jitter is d, give or take a tenth.
 func jitter(d time.Duration) time.Duration {
-	return time.Duration(float64(d) * (1 - spread + 2*spread*rand.Float64())) //nolint:gosec // no secret
+	return time.Duration(float64(d) * (1 - spread + 2*spread*rand.Float64()))
 }
 
 // backoff is how long to wait after the given number of failures in a row: doubled each time up to limit, with jitter.

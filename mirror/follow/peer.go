@@ -37,6 +37,8 @@ type Copy interface {
 	Completed() int64
 	// Done is closed when every piece is.
 	Done() <-chan struct{}
+	// Sync makes what is here survive a power loss.
+	Sync() error
 	// Check hashes every piece on disk again and returns how many are missing from now on because they were damaged.
 	Check(ctx context.Context) (bad int, err error)
 	Stats() Stats

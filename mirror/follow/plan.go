@@ -30,6 +30,7 @@ func (h held) usable() bool { return h.complete && !h.broken }
 // policy is what the operator wants of plan.
 type policy struct {
 	retain     int   // old versions that stay
+	promised   bool  // and beyond these, what the publisher promised to keep, while there is room
 	newestOnly bool  // never finish an older download first
 	extract    bool  // unpack what was verified
 	free       int64 // bytes left on the disk
@@ -64,8 +65,8 @@ const finishFirst = 0.5
 //     stalled is finished first, and so is one for which another had been given up already; a mirror slower than
 //     its publisher would otherwise never complete anything.
 //   - Complete versions leave only when the newest is complete and verified; the newest itself never leaves.
-//   - Of what is left then, retain versions stay. Beyond these a version stays for the time that its publisher signed, while
-//     the disk has room for two more of the newest.
+//   - Of what is left then, retain versions stay. Beyond these, if promised is set, a version stays for the time that its
+//     publisher signed, while the disk has room for two more of the newest.
 //   - Of older downloads that were given up, only one is kept: disks must not fill with pieces that nobody completes.
 func plan(have []held, latest snapshot.InfoHash, now time.Time, p policy) []action {
 	have = newestFirst(have)
@@ -170,7 +171,7 @@ func clean(have []held, latest, target snapshot.InfoHash, now time.Time, p polic
 		if i == l || h.busy {
 			continue
 		}
-		if h.usable() && (spare[h.infoHash] || promised(have, i, l, now) && free >= 2*have[l].length) {
+		if h.usable() && (spare[h.infoHash] || p.promised && promised(have, i, l, now) && free >= 2*have[l].length) {
 			continue
 		}
 		actions = append(actions, action{discard, h.infoHash})

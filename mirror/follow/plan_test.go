@@ -67,18 +67,28 @@ func TestPlan(t *testing.T) {
 		{"newer one wrong as a whole: the old stays", []held{of(1, verified), of(2, broken)}, 2, policy{}, nil},
 		{"newer one verified, none retained: the old leaves", []held{of(1, verified), of(2, verified)}, 2, policy{}, []action{do(discard, 1)}},
 		{"newer one verified, one retained: the old stays", []held{of(1, verified), of(2, verified)}, 2, one, nil},
-		{"beyond the retained: oldest first",
-			[]held{of(1, verified), of(2, verified), of(3, verified), of(4, verified)}, 4, one, []action{do(discard, 1), do(discard, 2)}},
+		{
+			"beyond the retained: oldest first",
+			[]held{of(1, verified), of(2, verified), of(3, verified), of(4, verified)},
+			4, one,
+			[]action{do(discard, 1), do(discard, 2)},
+		},
 		{"an old one without its check counts as complete", []held{of(1, complete), of(2, verified)}, 2, one, []action{do(verify, 1)}},
 		{"an old one that is wrong leaves", []held{of(1, broken), of(2, verified)}, 2, one, []action{do(discard, 1)}},
 		{"an incomplete old one leaves", []held{of(1, part(40)), of(2, verified)}, 2, one, []action{do(discard, 1)}},
 		{"what is being unpacked does not leave", []held{of(1, verified, busy), of(2, verified)}, 2, policy{}, nil},
 
-		{"promised and room: stays", []held{of(1, verified, promise(week)), of(2, verified)}, 2, policy{free: 200}, nil},
-		{"promised but no room: leaves", []held{of(1, verified, promise(week)), of(2, verified)}, 2, policy{free: 199}, []action{do(discard, 1)}},
-		{"promised, room for one of two: the older leaves",
-			[]held{of(1, verified, promise(week)), of(2, verified, promise(week)), of(3, verified)}, 3, policy{free: 150}, []action{do(discard, 1)}},
-		{"promise is over: leaves", []held{of(1, verified, promise(time.Hour)), of(2, verified)}, 2, policy{free: 900}, []action{do(discard, 1)}},
+		{"promised and room: stays", []held{of(1, verified, promise(week)), of(2, verified)}, 2, policy{promised: true, free: 200}, nil},
+		{"promised, but the operator said how many: leaves", []held{of(1, verified, promise(week)), of(2, verified)}, 2, policy{free: 900}, []action{do(discard, 1)}},
+		{"promised but no room: leaves", []held{of(1, verified, promise(week)), of(2, verified)}, 2, policy{promised: true, free: 199}, []action{do(discard, 1)}},
+		{
+			"promised, room for one of two: the older leaves",
+			[]held{of(1, verified, promise(week)), of(2, verified, promise(week)), of(3, verified)},
+			3,
+			policy{promised: true, free: 150},
+			[]action{do(discard, 1)},
+		},
+		{"promise is over: leaves", []held{of(1, verified, promise(time.Hour)), of(2, verified)}, 2, policy{promised: true, free: 900}, []action{do(discard, 1)}},
 
 		{"little of the old is here: switch", []held{of(1, part(49), running)}, 2, one, []action{do(open, 2), do(stop, 1)}},
 		{"half of the old is here: finish it", []held{of(1, part(50), running)}, 2, one, nil},
@@ -88,8 +98,12 @@ func TestPlan(t *testing.T) {
 		{"one was given up already: finish the second", []held{of(1, part(10)), of(2, part(20), running)}, 3, one, nil},
 		{"switched: never back", []held{of(1, part(60)), of(2, part(1), running)}, 2, one, nil},
 		{"finished the old one: now the newest", []held{of(1, verified)}, 2, one, []action{do(open, 2)}},
-		{"two stalled ones: only one is kept",
-			[]held{of(1, part(10)), of(2, part(20), stalled)}, 3, one, []action{do(open, 3), do(stop, 2), do(discard, 1)}},
+		{
+			"two stalled ones: only one is kept",
+			[]held{of(1, part(10)), of(2, part(20), stalled)},
+			3, one,
+			[]action{do(open, 3), do(stop, 2), do(discard, 1)},
+		},
 
 		{"withdrawn: back to the older, keep the newer till then", []held{of(1, part(10)), of(2, verified)}, 1, policy{}, []action{do(start, 1)}},
 		{"withdrawn and back: the newer leaves", []held{of(1, verified), of(2, verified)}, 1, policy{}, []action{do(discard, 2)}},
@@ -97,8 +111,13 @@ func TestPlan(t *testing.T) {
 		{"unpack what was verified", []held{of(1, verified)}, 1, policy{extract: true}, []action{do(extract, 1)}},
 		{"unpacked: rest", []held{of(1, extracted)}, 1, policy{extract: true}, nil},
 		{"do not unpack what is not verified", []held{of(1, complete)}, 1, policy{extract: true}, []action{do(verify, 1)}},
-		{"unpack an older one while the newest is on its way",
-			[]held{of(1, verified), of(2, part(3), running)}, 2, policy{extract: true}, []action{do(extract, 1)}},
+		{
+			"unpack an older one while the newest is on its way",
+			[]held{of(1, verified), of(2, part(3), running)},
+			2,
+			policy{extract: true},
+			[]action{do(extract, 1)},
+		},
 		{"do not unpack old ones again", []held{of(0, verified), of(1, extracted), of(2, part(3), running)}, 2, policy{extract: true, retain: 2}, nil},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -246,9 +265,11 @@ func (w *world) progress(r *rand.Rand) {
 
 func TestPlanKeepsItsPromises(t *testing.T) {
 	for seed := range uint64(2000) {
-		r := rand.New(rand.NewPCG(seed, 1)) //nolint:gosec // a reproducible test
-		w := &world{now: day0, latest: hashOf(1), count: 1,
-			policy: policy{retain: r.IntN(3), extract: r.IntN(2) == 0, newestOnly: r.IntN(4) == 0}}
+		r := rand.New(rand.NewPCG(seed, 1))
+		w := &world{
+			now: day0, latest: hashOf(1), count: 1,
+			policy: policy{retain: r.IntN(3), promised: r.IntN(2) == 0, extract: r.IntN(2) == 0, newestOnly: r.IntN(4) == 0},
+		}
 		for range 60 {
 			if err := w.settle(); err != nil {
 				t.Fatalf("seed %d: %v", seed, err)

@@ -47,7 +47,7 @@ func (s seals) get(ih snapshot.InfoHash) (m mark, err error) {
 	if err != nil {
 		return m, errNoSeal
 	}
-	defer f.Close() //nolint:errcheck // only read
+	defer f.Close()
 	b, err := io.ReadAll(io.LimitReader(f, maxSeal))
 	if err == nil {
 		err = json.Unmarshal(b, &m)

@@ -55,11 +55,8 @@ func (c *channel) follow(ctx context.Context, rec pointer.Record, source string)
 	if err != nil {
 		return
 	}
-	message := "pointer found"
-	if p.InfoHash == c.pointer.InfoHash {
-		message = "pointer renewed"
-	}
-	c.log.InfoContext(ctx, message, "seq", rec.Seq, "signed", rec.Time(), "infohash", p.InfoHash.String(), "source", source)
+	c.log.InfoContext(ctx, "pointer found", "seq", rec.Seq, "signed", rec.Time(),
+		"renewal", p.InfoHash == c.pointer.InfoHash, "infohash", p.InfoHash.String(), "source", source)
 	if p.InfoHash != c.pointer.InfoHash {
 		clear(c.attempts)
 	}

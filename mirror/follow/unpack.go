@@ -121,7 +121,7 @@ func (u *unpacker) extract(ctx context.Context, cp Copy, task *daemon.Task) erro
 	if err != nil {
 		return fmt.Errorf("%w: unpack %s: %w", ErrDisk, cp.Version(), err)
 	}
-	defer f.Close() //nolint:errcheck // only read
+	defer f.Close()
 	d := cp.Torrent().Description
 	err = archive.Extract(ctx, f, cp.Torrent().Length, u.folder(cp.Version()), archive.ExtractOptions{
 		RawSize: d.RawSize, RawSHA256: d.RawSHA256, Chunk: d.Codec.Chunk,

@@ -19,11 +19,14 @@ const verifyBlock = 1 << 20
 // verifyArchive hashes the file of c from beginning to end and compares it with what the publisher signed. On success it
 // puts a seal. Without a description there is nothing to compare with but the pieces.
 func verifyArchive(ctx context.Context, c Copy, seals seals, task *daemon.Task) error {
+	if err := c.Sync(); err != nil { // a power loss must not leave a seal on a file with holes
+		return fmt.Errorf("%w: verify archive: %w", ErrDisk, err)
+	}
 	f, err := os.Open(c.Path())
 	if err != nil {
 		return fmt.Errorf("%w: verify archive: %w", ErrDisk, err)
 	}
-	defer f.Close() //nolint:errcheck // only read
+	defer f.Close()
 	before, err := f.Stat()
 	if err != nil {
 		return fmt.Errorf("%w: verify archive: %w", ErrDisk, err)
