@@ -146,6 +146,9 @@ func (c *Client) addHandle(ctx context.Context, o AddOptions, handle *torrent.To
 }
 
 // awaitInfo gets the metadata from peers and checks it.
+//
+// BUG: metadata of the right hash that the library itself refuses (piece count and length at odds, for example) is not reported
+// by it, so that Add waits until ctx ends instead of returning ErrWrongInfo.
 func awaitInfo(ctx context.Context, handle *torrent.Torrent, o AddOptions) (*snapshot.Torrent, error) {
 	select {
 	case <-handle.GotInfo():

@@ -9,8 +9,6 @@ import (
 	"syscall"
 	"testing"
 
-	"golang.org/x/time/rate"
-
 	"snapswarm/common/swarm"
 )
 
@@ -68,7 +66,6 @@ func TestRealFullDisk(t *testing.T) {
 	t.Cleanup(func() { _ = unmount.Run() })
 	b, tor := content(t, "data.zst", 64*testPiece, testPiece)
 	o := newOrigin(t, b)
-	o.limit = rate.NewLimiter(rate.Inf, 0)
 	c, err := startClient(t, swarm.Fast(swarm.Config{HTTP: client(t)}))
 	if err != nil {
 		t.Fatal(err)

@@ -149,6 +149,9 @@ func (l *loop) piecesChanged() {
 
 // decide looks at the state of things and starts what should be started.
 func (l *loop) decide(now time.Time) {
+	if l.s.isComplete() && l.flights.n == 0 && l.s.disk.failed() == nil {
+		return
+	}
 	l.noteProgress(now)
 	if l.s.disk.failed() != nil {
 		l.tryDisk(now)

@@ -7,8 +7,6 @@ import (
 	"testing"
 	"time"
 
-	"golang.org/x/time/rate"
-
 	"snapswarm/common/swarm"
 )
 
@@ -63,8 +61,7 @@ func TestOriginFaults(t *testing.T) {
 
 func TestRetryAfterIsHonoured(t *testing.T) {
 	b, tor := content(t, "data.zst", 3*testPiece, testPiece)
-	o := newOrigin(t, b)
-	o.always = status(http.StatusTooManyRequests, "Retry-After", "3600")
+	o := newOrigin(t, b, always(status(http.StatusTooManyRequests, "Retry-After", "3600")))
 	c := newClient(t, swarm.Fast(swarm.Config{HTTP: client(t)}))
 	s := add(t, c, swarm.AddOptions{Torrent: tor, Origins: []string{o.URL}, Background: true})
 	eventually(t, "origin failed", func() bool { return s.Stats().Origins[0].Failures > 0 })
@@ -82,8 +79,7 @@ func TestAnotherOriginStepsIn(t *testing.T) {
 	}
 	for name, handler := range bad {
 		t.Run(name, func(t *testing.T) {
-			good, liar := newOrigin(t, b), newOrigin(t, b)
-			liar.always = handler
+			good, liar := newOrigin(t, b), newOrigin(t, b, always(handler))
 			c := newClient(t, swarm.Fast(swarm.Config{HTTP: client(t)}))
 			s := add(t, c, swarm.AddOptions{Torrent: tor, Origins: []string{liar.URL, good.URL}, Background: true})
 			waitDone(t, s)
@@ -146,12 +142,28 @@ func TestLyingOriginDoesNotGetPeersBanned(t *testing.T) {
 	}
 }
 
+// A peer that sends wrong bytes costs time, not correctness.
+func TestLyingPeer(t *testing.T) {
+	b, tor := content(t, "data.zst", 48*testPiece, testPiece)
+	liar := newSeed(t, flipped(b), tor)
+	o := newOrigin(t, b)
+	c := newClient(t, swarm.Fast(swarm.Config{HTTP: client(t), SeedPeers: []string{liar.Addr().String()}}))
+	s := add(t, c, swarm.AddOptions{Torrent: tor, Origins: []string{o.URL}, Background: true})
+	waitDone(t, s)
+	wantFile(t, s.Path(), b)
+	if st := s.Stats(); st.FromPeers != 0 {
+		t.Errorf("%d bytes verified from a peer that has none", st.FromPeers)
+	}
+	if len(c.BadPeers()) == 0 {
+		t.Error("the liar is not banned")
+	}
+}
+
 // Four mirrors start at once with an origin that is the bottleneck.
 func TestMirrorsShareTheOrigin(t *testing.T) {
 	const mirrors = 4
 	b, tor := content(t, "data.zst", 32<<20, 256<<10)
-	o := newOrigin(t, b)
-	o.limit = rate.NewLimiter(32<<20, 256<<10)
+	o := newOrigin(t, b, limited(32<<20, 256<<10))
 	var all []*swarm.Snapshot
 	var addrs []string
 	start := time.Now()

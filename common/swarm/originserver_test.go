@@ -19,6 +19,7 @@ type originServer struct {
 	URL      string
 	content  []byte
 	limit    *rate.Limiter // of all bodies together; nil: unlimited
+	stopAt   int64         // bytes of bodies after which nothing more is sent; 0: none
 	sent     atomic.Int64  // bytes of bodies
 	requests atomic.Int64
 
@@ -28,12 +29,26 @@ type originServer struct {
 	ranges map[string]int
 }
 
-func newOrigin(t testing.TB, content []byte) *originServer {
+// newOrigin starts a server; behave changes it before that.
+func newOrigin(t testing.TB, content []byte, behave ...func(*originServer)) *originServer {
 	o := &originServer{content: content, ranges: make(map[string]int)}
+	for _, b := range behave {
+		b(o)
+	}
 	server := httptest.NewServer(o)
 	o.URL = server.URL + "/data.zst"
 	t.Cleanup(server.Close)
 	return o
+}
+
+// limited sends at most rate bytes per second, over all requests.
+func limited(bytesPerSecond float64, burst int) func(*originServer) {
+	return func(o *originServer) { o.limit = rate.NewLimiter(rate.Limit(bytesPerSecond), burst) }
+}
+
+// always answers every request by handler.
+func always(handler http.HandlerFunc) func(*originServer) {
+	return func(o *originServer) { o.always = handler }
 }
 
 // client is an HTTP client of this test, whose connections end with it.
@@ -86,6 +101,10 @@ func (w *countingWriter) Write(b []byte) (int, error) {
 			if err := w.origin.limit.WaitN(w.ctx, len(step)); err != nil {
 				return done, err
 			}
+		}
+		if stop := w.origin.stopAt; stop > 0 && w.origin.sent.Load() >= stop {
+			<-w.ctx.Done()
+			return done, w.ctx.Err()
 		}
 		n, err := w.ResponseWriter.Write(step)
 		w.origin.sent.Add(int64(n))

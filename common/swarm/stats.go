@@ -14,7 +14,7 @@ type Stats struct {
 	Uploaded int64
 	// Peers that are connected, and how many of them have everything.
 	Peers, Seeds int
-	// Stalled is how long nothing has arrived; 0 when nothing is missing.
+	// Stalled is how long nothing has arrived of what is being fetched; 0 when nothing is.
 	Stalled time.Duration
 	// Origins in the order they were given.
 	Origins []OriginStats
@@ -64,7 +64,7 @@ func (l *loop) report() (time.Duration, []OriginStats) {
 	answers := make(chan answer, 1)
 	l.post(func() {
 		var a answer
-		if !l.s.isComplete() {
+		if !l.s.isComplete() && (l.base > 0 || len(l.asked) > 0) {
 			a.stalled = time.Since(l.lastProgress)
 		}
 		for _, o := range l.origins.list {

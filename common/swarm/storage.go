@@ -132,29 +132,37 @@ func (p *pieceFile) restore(trusted bool) error {
 
 func (p *pieceFile) assumeAll(s pieceState) {
 	for i := range p.state {
-		if s == pieceUnknown && p.hole(i) {
-			continue
-		}
-		p.state[i].Store(s)
-		if s == piecePresent {
+		switch {
+		case s == piecePresent:
+			p.state[i].Store(s)
 			p.count(i, fromDisk)
-		} else {
-			p.unknown = append(p.unknown, i)
+		case !p.hole(i):
+			p.doubtful(i)
 		}
-	}
-	if len(p.unknown) > 0 {
-		signal(p.toHash)
 	}
 }
 
+// trustRecord takes over what the record vouches for. If it was made while writing went on, the pieces that were written after it
+// are hashed, so that a process that was killed fetches nothing again.
 func (p *pieceFile) trustRecord(rec *record) {
+	killed := rec.until.After(rec.modified)
 	for i := range p.state {
-		if rec.have.has(i) {
+		switch {
+		case rec.have.has(i):
 			p.state[i].Store(piecePresent)
 			p.restored.set(i)
 			p.count(i, fromDisk)
+		case killed && !p.hole(i):
+			p.doubtful(i)
 		}
 	}
+}
+
+// doubtful marks a piece as one to be hashed, while the file is being opened.
+func (p *pieceFile) doubtful(i int) {
+	p.state[i].Store(pieceUnknown)
+	p.unknown = append(p.unknown, i)
+	signal(p.toHash)
 }
 
 func (p *pieceFile) hole(i int) bool {

@@ -10,8 +10,6 @@ import (
 	"testing"
 	"time"
 
-	"golang.org/x/time/rate"
-
 	"snapswarm/common/swarm"
 )
 
@@ -159,8 +157,7 @@ func TestPatienceEnds(t *testing.T) {
 func TestManyReaders(t *testing.T) {
 	b, tor := content(t, "data.zst", 100*testPiece, testPiece)
 	seed := newSeed(t, b, tor)
-	o := newOrigin(t, b)
-	o.limit = rate.NewLimiter(16<<20, 64<<10)
+	o := newOrigin(t, b, limited(16<<20, 64<<10))
 	c := newClient(t, swarm.Fast(swarm.Config{HTTP: client(t), SeedPeers: []string{seed.Addr().String()}}))
 	s := add(t, c, swarm.AddOptions{Torrent: tor, Origins: []string{o.URL}})
 	var wg sync.WaitGroup
