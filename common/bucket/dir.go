@@ -51,7 +51,7 @@ func openDir(dir string) (Store, error) {
 
 // removeOldTemps is a courtesy at start; what it cannot remove does no harm.
 func (d *dirStore) removeOldTemps() {
-	entries, _ := fs.ReadDir(d.root.FS(), tempDir) //nolint:errcheck // see above
+	entries, _ := fs.ReadDir(d.root.FS(), tempDir)
 	for _, e := range entries {
 		if info, err := e.Info(); err == nil && time.Since(info.ModTime()) > tempAge {
 			_ = d.root.Remove(tempDir + "/" + e.Name())
@@ -276,7 +276,7 @@ func (d *dirStore) List(ctx context.Context, prefix string) iter.Seq2[Info, erro
 func (d *dirStore) walk(ctx context.Context, prefix string, visit func(Info) error) error {
 	start := "."
 	if dir, _, found := cutLast(prefix, "/"); found {
-		if CheckKey(dir) != nil {
+		if !validKey(dir) {
 			return nil // nothing can have such a name
 		}
 		start = dir
@@ -285,24 +285,29 @@ func (d *dirStore) walk(ctx context.Context, prefix string, visit func(Info) err
 		switch {
 		case ctx.Err() != nil:
 			return context.Cause(ctx)
-		case errors.Is(err, fs.ErrNotExist):
-			return nil // removed meanwhile, or nothing under this prefix
 		case err != nil:
-			return err
+			return unlessMissing(err) // nothing under this prefix, or removed meanwhile
 		case name == tempDir:
 			return fs.SkipDir
-		case !e.Type().IsRegular() || !strings.HasPrefix(name, prefix) || CheckKey(name) != nil:
+		case !e.Type().IsRegular() || !strings.HasPrefix(name, prefix) || !validKey(name):
 			return nil
 		}
 		info, err := e.Info()
-		if errors.Is(err, fs.ErrNotExist) {
-			return nil
-		}
 		if err != nil {
-			return err
+			return unlessMissing(err)
 		}
 		return visit(describe(name, info))
 	})
+}
+
+func validKey(key string) bool { return CheckKey(key) == nil }
+
+// unlessMissing forgets that a file or folder does not exist.
+func unlessMissing(err error) error {
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
 }
 
 func cutLast(s, sep string) (before, after string, found bool) {
@@ -329,10 +334,7 @@ func (d *dirStore) Delete(ctx context.Context, key string) (err error) {
 	for dir != "." && d.root.Remove(dir) == nil {
 		dir = path.Dir(dir)
 	}
-	if err := d.syncDir(dir); !errors.Is(err, fs.ErrNotExist) { // else another Delete has removed the folder
-		return err
-	}
-	return nil
+	return unlessMissing(d.syncDir(dir)) // another Delete may have removed the folder
 }
 
 // Check implements [Store].

@@ -36,8 +36,9 @@ func (p *progress) add(n int64) {
 
 // section is one attempt to send one part: it reads the part from the start, counts, and keeps the watchdog calm.
 type section struct {
-	p   *progress
-	dog *watchdog
+	load payload
+	p    *progress
+	dog  *watchdog
 
 	mu     sync.Mutex // guards the rest: the transport may read on while the attempt is already over
 	r      io.Reader
@@ -46,8 +47,8 @@ type section struct {
 	closed bool
 }
 
-func newSection(src io.ReaderAt, at span, p *progress, dog *watchdog) *section {
-	return &section{r: io.NewSectionReader(src, at.offset, at.size), p: p, dog: dog}
+func newSection(load payload, p *progress, dog *watchdog) *section {
+	return &section{load: load, r: io.NewSectionReader(load.src, load.at.offset, load.at.size), p: p, dog: dog}
 }
 
 func (s *section) Read(b []byte) (int, error) {
@@ -60,7 +61,7 @@ func (s *section) Read(b []byte) (int, error) {
 	s.n += int64(n)
 	s.dog.pat()
 	s.p.add(int64(n))
-	if err != nil && err != io.EOF { //nolint:errorlint // io.Reader returns the bare io.EOF
+	if err != nil && err != io.EOF {
 		s.fail = err
 	}
 	return n, err

@@ -121,7 +121,7 @@ func (r *Reader) Stat(ctx context.Context, key string) (Info, error) {
 	if resp.ContentLength < 0 {
 		return Info{}, fmt.Errorf("stat %s: no Content-Length in the answer", r.URL(key))
 	}
-	modified, _ := http.ParseTime(resp.Header.Get("Last-Modified")) //nolint:errcheck // the zero time means unknown
+	modified, _ := http.ParseTime(resp.Header.Get("Last-Modified")) // the zero time means unknown
 	return Info{
 		Key: key, Size: resp.ContentLength, Modified: modified,
 		ETag: strings.Trim(strings.TrimPrefix(resp.Header.Get("ETag"), "W/"), `"`),
@@ -142,7 +142,7 @@ func (r *Reader) Range(ctx context.Context, key string, offset, length int64) (b
 	}
 	total, err = checkRange(resp, offset, last)
 	if err != nil {
-		resp.Body.Close()
+		_ = resp.Body.Close()
 		return nil, 0, fmt.Errorf("get %w", err)
 	}
 	return &exactBody{body: resp.Body, left: length}, total, nil
@@ -189,7 +189,7 @@ func ParseContentRange(field string) (first, last, total int64, err error) {
 // parseDigits is strict: no sign, no spaces.
 func parseDigits(s string) (int64, error) {
 	n, err := strconv.ParseUint(s, 10, 63)
-	return int64(n), err //nolint:gosec // 63 bits
+	return int64(n), err
 }
 
 // do sends a request. Its errors begin with the address.
@@ -247,7 +247,7 @@ func (b *exactBody) Read(p []byte) (int, error) {
 	}
 	n, err := b.body.Read(p)
 	b.left -= int64(n)
-	if err == io.EOF && b.left > 0 { //nolint:errorlint // io.Reader returns the bare io.EOF
+	if err == io.EOF && b.left > 0 {
 		err = io.ErrUnexpectedEOF
 	}
 	return n, err

@@ -2,7 +2,7 @@ package bucket
 
 import (
 	"context"
-	"crypto/md5" //nolint:gosec // what S3 makes ETags of
+	"crypto/md5" //nolint:gosec // S3 makes ETags of it
 	"crypto/x509"
 	"encoding/hex"
 	"errors"
@@ -97,7 +97,7 @@ func (s *s3Store) explain(ctx context.Context, op, key string, err error) error 
 	case errors.As(err, &source):
 		return fmt.Errorf("%s %s: %w", op, key, err)
 	}
-	kind, hint := diagnose(err)
+	hint, kind := diagnose(err)
 	return &Error{Op: op, Key: key, Store: s.String(), Kind: kind, Err: withCode(err), Hint: hint}
 }
 
@@ -118,15 +118,15 @@ func minioCode(err error) string {
 }
 
 // diagnose says what kind of failure err is and what helps against it.
-func diagnose(err error) (kind error, hint string) {
+func diagnose(err error) (hint string, kind error) {
 	var answer minio.ErrorResponse
 	switch {
 	case errors.Is(err, ErrTooLarge):
-		return ErrTooLarge, ""
+		return "", ErrTooLarge
 	case errors.As(err, &answer):
 		return diagnoseAnswer(answer)
 	}
-	return ErrUnreachable, connectHint(err)
+	return connectHint(err), ErrUnreachable
 }
 
 // Hints name the settings that every command has.
@@ -139,43 +139,42 @@ const (
 	hintRegion = "set S3_REGION to the bucket's region"
 )
 
-func diagnoseAnswer(a minio.ErrorResponse) (kind error, hint string) {
+func diagnoseAnswer(a minio.ErrorResponse) (hint string, kind error) {
 	switch a.Code {
 	case minio.NoSuchKey:
-		return ErrNotFound, ""
+		return "", ErrNotFound
 	case minio.NoSuchBucket, "InvalidBucketName":
-		return ErrDenied, hintBucket
-	case "InvalidAccessKeyId", "SignatureDoesNotMatch", "InvalidToken", "ExpiredToken", "ExpiredTokenException", "TokenRefreshRequired":
-		return ErrDenied, hintKeys
+		return hintBucket, ErrDenied
+	case "InvalidAccessKeyId", "SignatureDoesNotMatch", "InvalidToken", "ExpiredToken", "ExpiredTokenException",
+		"TokenRefreshRequired", "XAdminUserNotFound": // the last is versitygw's, with a status of 404
+		return hintKeys, ErrDenied
 	case "RequestTimeTooSkewed", "RequestExpired":
-		return ErrDenied, hintClock
+		return hintClock, ErrDenied
 	case "AuthorizationHeaderMalformed", "InvalidRegion", "PermanentRedirect", "IllegalLocationConstraintException":
 		if a.Region != "" {
-			return ErrDenied, hintRegion + ", " + oneLine(a.Region)
+			return hintRegion + ", " + oneLine(a.Region), ErrDenied
 		}
-		return ErrDenied, hintRegion
+		return hintRegion, ErrDenied
 	case minio.AccessDenied, "AllAccessDisabled", "AccountProblem":
-		return ErrDenied, hintMay
+		return hintMay, ErrDenied
 	}
 	return diagnoseStatus(a)
 }
 
-func diagnoseStatus(a minio.ErrorResponse) (kind error, hint string) {
+func diagnoseStatus(a minio.ErrorResponse) (hint string, kind error) {
 	switch code := a.StatusCode; {
-	case code == http.StatusNotFound && a.Code != minio.NoSuchUpload:
-		return ErrNotFound, ""
 	case code == http.StatusUnauthorized, code == http.StatusForbidden:
-		return ErrDenied, hintMay
+		return hintMay, ErrDenied
 	case code == http.StatusMovedPermanently, code == http.StatusTemporaryRedirect:
-		return ErrDenied, hintRegion
+		return hintRegion, ErrDenied
 	case code >= 500 && code != http.StatusNotImplemented,
 		code == http.StatusRequestTimeout, code == http.StatusTooManyRequests,
 		transientCodes[a.Code]:
-		return ErrUnreachable, ""
+		return "", ErrUnreachable
 	case code == http.StatusBadRequest && strings.HasPrefix(a.Message, "Client sent an HTTP request to an HTTPS"):
-		return ErrUnreachable, "write https:// in S3_ENDPOINT"
+		return "write https:// in S3_ENDPOINT", ErrUnreachable
 	}
-	return nil, ""
+	return "", nil
 }
 
 // transientCodes are failures that pass, some of which come with a status of 400 or 200. A damaged part (BadDigest) was
@@ -209,7 +208,7 @@ func connectHint(err error) string {
 
 // joinedETag is the ETag that S3 gives an object of these parts.
 func joinedETag(parts []minio.CompletePart) string {
-	h := md5.New() //nolint:gosec // as above
+	h := md5.New()
 	for _, p := range parts {
 		sum, err := hex.DecodeString(p.ETag)
 		if err != nil {

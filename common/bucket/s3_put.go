@@ -2,12 +2,9 @@ package bucket
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/base64"
-	"encoding/hex"
-	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"time"
 
 	"github.com/minio/minio-go/v7"
@@ -28,13 +25,6 @@ const (
 	completeLimit = 30 * time.Minute
 	abortLimit    = 15 * time.Second
 )
-
-// span is a part of a source.
-type span struct {
-	number int // from 1
-	offset int64
-	size   int64
-}
 
 // partSize is a function of the object's size alone, so that another process cuts the same parts.
 func partSize(size int64) int64 {
@@ -65,17 +55,16 @@ func (s *s3Store) Put(ctx context.Context, key string, body io.ReaderAt, size in
 }
 
 func (s *s3Store) putSingle(ctx context.Context, key string, body io.ReaderAt, size int64, o PutOptions) error {
-	all := span{size: size}
-	sum, err := hashSpan(ctx, body, all)
+	load, err := hashPayload(ctx, body, span{size: size})
 	if err != nil {
 		return fmt.Errorf("put %s: %w", key, err)
 	}
 	opts := putOptions(o)
-	opts.UserMetadata = map[string]string{checksumHeader: base64.StdEncoding.EncodeToString(sum[:])}
+	opts.UserMetadata = map[string]string{checksumHeader: load.base64()}
 	p := newProgress(o.Progress)
 	return s.tryObject(ctx, "put", key, func(ctx context.Context, dog *watchdog) error {
-		r := newSection(body, all, p, dog)
-		_, err := s.core.PutObject(ctx, s.bucket, s.name(key), r, size, "", hex.EncodeToString(sum[:]), opts)
+		r := newSection(load, p, dog)
+		_, err := s.core.PutObject(ctx, s.bucket, s.name(key), r, size, "", load.hex(), opts)
 		return s.ended(ctx, r, err)
 	})
 }
@@ -148,17 +137,16 @@ func (s *s3Store) sendParts(ctx context.Context, u upload, body io.ReaderAt, par
 }
 
 func (s *s3Store) sendPart(ctx context.Context, u upload, body io.ReaderAt, at span, p *progress) (minio.CompletePart, error) {
-	sum, err := hashSpan(ctx, body, at)
+	load, err := hashPayload(ctx, body, at)
 	if err != nil {
 		return minio.CompletePart{}, fmt.Errorf("put %s: %w", u.key, err)
 	}
-	sum64 := base64.StdEncoding.EncodeToString(sum[:])
-	done := minio.CompletePart{PartNumber: at.number, ChecksumSHA256: sum64}
+	done := minio.CompletePart{PartNumber: at.number, ChecksumSHA256: load.base64()}
 	err = s.tryObject(ctx, "put", u.key, func(ctx context.Context, dog *watchdog) error {
-		r := newSection(body, at, p, dog)
+		r := newSection(load, p, dog)
 		part, err := s.core.PutObjectPart(ctx, s.bucket, s.name(u.key), u.id, at.number, r, at.size, minio.PutObjectPartOptions{
-			Sha256Hex: hex.EncodeToString(sum[:]), DisableContentSha256: true,
-			CustomHeader: map[string][]string{checksumHeader: {sum64}},
+			Sha256Hex: load.hex(), DisableContentSha256: true,
+			CustomHeader: http.Header{checksumHeader: {load.base64()}},
 		})
 		done.ETag = part.ETag
 		return s.ended(ctx, r, err)
@@ -166,12 +154,17 @@ func (s *s3Store) sendPart(ctx context.Context, u upload, body io.ReaderAt, at s
 	return done, err
 }
 
-// ended settles one attempt to send a section.
+// ended settles one attempt to send a payload.
 func (s *s3Store) ended(ctx context.Context, r *section, err error) error {
 	sent, fail := r.end(err != nil)
 	s.metrics.sent.Add(ctx, sent)
 	if fail != nil {
 		return sourceError{fail}
+	}
+	if code := minioCode(err); code == "BadDigest" || code == "XAmzContentSHA256Mismatch" {
+		if fail := r.load.verify(ctx); fail != nil {
+			return fail // no repetition can mend it
+		}
 	}
 	return err
 }
@@ -208,36 +201,4 @@ func (s *s3Store) abandon(ctx context.Context, u upload) {
 	if err := s.core.AbortMultipartUpload(ctx, s.bucket, s.name(u.key), u.id); err != nil {
 		s.log.WarnContext(ctx, "parts of a failed upload stay in the bucket", "key", u.key, "upload", u.id, "error", err)
 	}
-}
-
-// sourceError is a failure to read what is to be uploaded.
-type sourceError struct{ err error }
-
-func (e sourceError) Error() string { return "read source: " + e.err.Error() }
-func (e sourceError) Unwrap() error { return e.err }
-
-// hashSpan reads a part once before it is sent, usually from the page cache.
-func hashSpan(ctx context.Context, src io.ReaderAt, at span) (sum [sha256.Size]byte, err error) {
-	h := sha256.New()
-	n, err := io.CopyBuffer(h, &ctxReader{ctx: ctx, r: io.NewSectionReader(src, at.offset, at.size)}, make([]byte, 256<<10))
-	if err == nil && n != at.size {
-		err = fmt.Errorf("%d bytes at %d missing: %w", at.size-n, at.offset+n, io.ErrUnexpectedEOF)
-	}
-	if err != nil && !errors.Is(err, context.Cause(ctx)) {
-		err = sourceError{err}
-	}
-	return [sha256.Size]byte(h.Sum(nil)), err
-}
-
-// ctxReader ends a long copy when the context ends.
-type ctxReader struct {
-	ctx context.Context //nolint:containedctx // lives as long as one copy
-	r   io.Reader
-}
-
-func (c *ctxReader) Read(b []byte) (int, error) {
-	if c.ctx.Err() != nil {
-		return 0, context.Cause(c.ctx)
-	}
-	return c.r.Read(b)
 }

@@ -215,7 +215,10 @@ func listEarly(t *testing.T, s bucket.Store) {
 		put(t, s, fmt.Sprintf("demo/%d", i), nil)
 	}
 	seen := 0
-	for range s.List(t.Context(), "") {
+	for _, err := range s.List(t.Context(), "") {
+		if err != nil {
+			t.Errorf("List: %v", err)
+		}
 		if seen++; seen == 2 {
 			break
 		}

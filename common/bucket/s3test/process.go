@@ -35,8 +35,11 @@ func NewProcess(tb testing.TB) *Server {
 	if err := cmd.Start(); err != nil {
 		tb.Fatalf("start %s: %v", bin, err)
 	}
-	exited := make(chan error, 1)
-	go func() { exited <- cmd.Wait() }()
+	exited := make(chan struct{})
+	go func() {
+		_ = cmd.Wait() // ended by our signal, so it says nothing
+		close(exited)
+	}()
 	tb.Cleanup(func() { end(tb, cmd, exited, &output) })
 	s.waitReady(tb)
 	return s
@@ -78,7 +81,7 @@ func (s *Server) waitReady(tb testing.TB) {
 	}
 }
 
-func end(tb testing.TB, cmd *exec.Cmd, exited <-chan error, output *bytes.Buffer) {
+func end(tb testing.TB, cmd *exec.Cmd, exited <-chan struct{}, output *bytes.Buffer) {
 	_ = cmd.Process.Signal(syscall.SIGTERM)
 	select {
 	case <-exited:

@@ -109,7 +109,7 @@ func startHolding(ctx context.Context, cfg Config) (*Server, error) {
 		if err = s.AddBucket(ctx, cfg.Bucket); err == nil {
 			return s, nil
 		}
-		s.stop()
+		err = errors.Join(err, s.stop())
 	}
 	return nil, errors.Join(err, os.Chdir(before))
 }
@@ -190,8 +190,7 @@ func (c Config) serve(ctx context.Context, addr string) (*Server, error) {
 		cancel()
 		return nil, fmt.Errorf("listen on %s: %w", addr, err)
 	case <-time.After(readyTimeout):
-		s.stop()
-		return nil, fmt.Errorf("listen on %s: not ready after %v", addr, readyTimeout)
+		return nil, errors.Join(fmt.Errorf("listen on %s: not ready after %v", addr, readyTimeout), s.stop())
 	}
 }
 
@@ -209,9 +208,22 @@ func (c Config) gateway(addr string, ready func()) *embedgw.Config {
 		MultipartMaxParts:   10_000,
 		Quiet:               true,
 		// No KeepAlive: with it, connections of aborted uploads hold the shutdown up for its full ten seconds.
-		IAMService: auth.NewIAMServiceSingle(auth.Account{Access: c.AccessKey, Secret: c.SecretKey, Role: auth.RoleAdmin}),
-		S3Options:  []s3api.Option{s3api.WithOnListen(ready)},
+		IAMService: oneAccount{
+			auth.NewIAMServiceSingle(auth.Account{Access: c.AccessKey, Secret: c.SecretKey, Role: auth.RoleAdmin}),
+		},
+		S3Options: []s3api.Option{s3api.WithOnListen(ready)},
 	}
+}
+
+// oneAccount answers for an unknown key as S3 does. The wrapped service says something of its own, with a status of 404.
+type oneAccount struct{ auth.IAMService }
+
+func (o oneAccount) GetUserAccount(access string) (auth.Account, error) {
+	account, err := o.IAMService.GetUserAccount(access)
+	if err != nil {
+		return auth.Account{}, auth.ErrNoSuchUser
+	}
+	return account, nil
 }
 
 // AddBucket makes a bucket that everybody may read from; an existing one is made readable.

@@ -1,0 +1,75 @@
+package bucket
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+)
+
+// span is a part of a source.
+type span struct {
+	number int // from 1
+	offset int64
+	size   int64
+}
+
+// payload is a part whose hash is known; the request that carries it is signed over the hash.
+type payload struct {
+	src io.ReaderAt
+	at  span
+	sum [sha256.Size]byte
+}
+
+func (p payload) hex() string    { return hex.EncodeToString(p.sum[:]) }
+func (p payload) base64() string { return base64.StdEncoding.EncodeToString(p.sum[:]) }
+
+// errChanged is the reason when the same part has two hashes.
+var errChanged = errors.New("it changes while it is uploaded")
+
+// verify finds out whether a refused checksum was the source's fault: nil if it still has the same hash.
+func (p payload) verify(ctx context.Context) error {
+	again, err := hashPayload(ctx, p.src, p.at)
+	if err == nil && again.sum != p.sum {
+		return sourceError{errChanged}
+	}
+	return err
+}
+
+// hashPayload reads a part once before it is sent, usually from the page cache.
+func hashPayload(ctx context.Context, src io.ReaderAt, at span) (payload, error) {
+	h := sha256.New()
+	r := &ctxReader{ctx: ctx, r: io.NewSectionReader(src, at.offset, at.size)}
+	n, err := io.CopyBuffer(h, r, make([]byte, 256<<10))
+	switch {
+	case ctx.Err() != nil:
+		return payload{}, context.Cause(ctx)
+	case err != nil:
+		return payload{}, sourceError{err}
+	case n != at.size:
+		return payload{}, sourceError{fmt.Errorf("%d bytes at %d are missing: %w", at.size-n, at.offset+n, io.ErrUnexpectedEOF)}
+	}
+	return payload{src: src, at: at, sum: [sha256.Size]byte(h.Sum(nil))}, nil
+}
+
+// sourceError is a failure to read what is to be uploaded.
+type sourceError struct{ err error }
+
+func (e sourceError) Error() string { return "read source: " + e.err.Error() }
+func (e sourceError) Unwrap() error { return e.err }
+
+// ctxReader ends a long copy when the context ends.
+type ctxReader struct {
+	ctx context.Context //nolint:containedctx // lives as long as one copy
+	r   io.Reader
+}
+
+func (c *ctxReader) Read(b []byte) (int, error) {
+	if c.ctx.Err() != nil {
+		return 0, context.Cause(c.ctx)
+	}
+	return c.r.Read(b)
+}
