@@ -387,6 +387,24 @@ func TestATakenPortIsTold(t *testing.T) {
 	}
 }
 
+func TestWrongBytesBehindThePublicAddress(t *testing.T) {
+	w := newWorld(t)
+	files := http.FileServer(http.Dir(w.bucket))
+	server := httptest.NewServer(http.HandlerFunc(func(out http.ResponseWriter, r *http.Request) {
+		if strings.HasSuffix(r.URL.Path, ".torrent") {
+			files.ServeHTTP(out, r)
+			return
+		}
+		http.ServeContent(out, r, "x", time.Time{}, strings.NewReader("another file"))
+	}))
+	t.Cleanup(server.Close)
+	w.set("PUBLIC_URL", server.URL)
+	w.set("PROBE_TIMEOUT", "100ms")
+	if code, _, errs := w.run(t.Context(), "publish", w.source); code != daemon.ExitVerification || strings.Count(errs, "\n") != 1 {
+		t.Errorf("exit %d, want %d: %s", code, daemon.ExitVerification, errs)
+	}
+}
+
 func TestPublishIntoS3(t *testing.T) {
 	w := newWorld(t)
 	server := s3test.New(t)

@@ -68,6 +68,9 @@ func (s *session) open(ctx context.Context, p plan) error {
 	}
 	s.channel = s.publisher.Channel()
 	settings := peer.Settings{Common: daemon.Common{Network: p.Network, Process: p.Process}, UploadLimit: p.UploadLimit}
+	if cfg.Public != nil { // an answer from there makes the DHT's silence short
+		settings.BucketURL = daemon.List{cfg.Public.String()}
+	}
 	if s.peer, err = peer.Join(ctx, settings, []snapshot.Channel{s.channel}, s.log); err != nil {
 		return err
 	}

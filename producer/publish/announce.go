@@ -79,5 +79,7 @@ func (p *Publisher) sign(ptr pointer.Pointer, newestSeq int64) (pointer.Record, 
 
 // store puts rec into the bucket.
 func (p *Publisher) store(ctx context.Context, rec pointer.Record) error {
-	return put(ctx, p.cfg.Store, bucket.PointerKey(p.cfg.Salt), rec.Encode())
+	err := put(ctx, p.cfg.Store, bucket.PointerKey(p.cfg.Salt), rec.Encode())
+	p.unsent.Store(err != nil)
+	return err
 }

@@ -20,6 +20,8 @@ import (
 	"testing"
 	"time"
 
+	"go.uber.org/goleak"
+
 	"snapswarm/common/archive"
 	"snapswarm/common/bucket"
 	"snapswarm/producer/publish"
@@ -37,7 +39,8 @@ const (
 func TestMain(m *testing.M) {
 	job := os.Getenv(benchJob)
 	if job == "" {
-		os.Exit(m.Run())
+		goleak.VerifyTestMain(m)
+		return
 	}
 	if err := runJob(job, os.Getenv(benchSource), os.Getenv(benchDir)); err != nil {
 		fmt.Fprintln(os.Stderr, err)

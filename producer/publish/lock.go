@@ -30,7 +30,7 @@ func acquire(dir, salt string) (*lock, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open lock: %w", err)
 	}
-	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+	if err := lockFile(f); err != nil {
 		defer f.Close()
 		if errors.Is(err, unix.EWOULDBLOCK) {
 			return nil, &HeldError{Salt: salt, Holder: readHolder(f)}
@@ -41,6 +41,17 @@ func acquire(dir, salt string) (*lock, error) {
 		return nil, errors.Join(fmt.Errorf("write lock: %w", err), f.Close())
 	}
 	return &lock{file: f}, nil
+}
+
+// lockFile tries for a moment, because [HolderOf] holds the lock for an instant when nobody else does.
+func lockFile(f *os.File) (err error) {
+	for range 10 {
+		if err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); !errors.Is(err, unix.EWOULDBLOCK) {
+			return err
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	return err
 }
 
 // release gives the lock back. The file stays: removing it would let two processes lock two different ones.

@@ -112,12 +112,17 @@ func (r *run) probeTorrent(ctx context.Context, key string, want []byte) error {
 func (r *run) probePiece(ctx context.Context, key string, i int) error {
 	at, n := int64(i)*r.torrent.PieceLength, r.torrent.PieceSize(i)
 	body, total, err := r.cfg.Public.Range(ctx, key, at, n)
+	if errors.Is(err, bucket.ErrNoRanges) { // which a file that ends too early looks like
+		if info, e := r.cfg.Public.Stat(ctx, key); e == nil && info.Size != r.torrent.Length {
+			return r.wrongSize(key, info.Size)
+		}
+	}
 	if err != nil {
 		return err
 	}
 	defer body.Close()
 	if total >= 0 && total != r.torrent.Length {
-		return fmt.Errorf("%w: %s has %d bytes instead of %d", ErrWrongBytes, r.cfg.Public.URL(key), total, r.torrent.Length)
+		return r.wrongSize(key, total)
 	}
 	h := sha1.New()
 	if _, err := io.Copy(h, body); err != nil {
@@ -127,4 +132,8 @@ func (r *run) probePiece(ctx context.Context, key string, i int) error {
 		return fmt.Errorf("%w: bytes %d-%d of %s", ErrWrongBytes, at, at+n-1, r.cfg.Public.URL(key))
 	}
 	return nil
+}
+
+func (r *run) wrongSize(key string, got int64) error {
+	return fmt.Errorf("%w: %s has %d bytes instead of %d", ErrWrongBytes, r.cfg.Public.URL(key), got, r.torrent.Length)
 }

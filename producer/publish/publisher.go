@@ -10,6 +10,7 @@ import (
 	"math/bits"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"snapswarm/common/archive"
@@ -30,6 +31,7 @@ const (
 type Public interface {
 	Get(ctx context.Context, key string, limit int64) ([]byte, error)
 	Range(ctx context.Context, key string, offset, length int64) (body io.ReadCloser, total int64, err error)
+	Stat(ctx context.Context, key string) (bucket.Info, error)
 	URL(key string) string
 	String() string
 }
@@ -113,6 +115,7 @@ type Publisher struct {
 	publishing sync.Mutex // held during a publication, retention included
 	signing    sync.Mutex // held from choosing a sequence number until the record is out
 	journal    *journal
+	unsent     atomic.Bool // the newest record did not get into the bucket
 }
 
 // New takes the channel and clears away what an interrupted run left on this disk. It fails with [HeldError] when

@@ -70,6 +70,8 @@ type run struct {
 func (p *Publisher) Publish(ctx context.Context, req Request) (Report, error) {
 	p.publishing.Lock()
 	defer p.publishing.Unlock()
+	ctx, span := p.metrics.tracer.Start(ctx, "publish")
+	defer span.End()
 	began := time.Now()
 	r := &run{Publisher: p, req: req}
 	err := r.all(ctx)

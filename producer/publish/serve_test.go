@@ -240,6 +240,26 @@ func TestRenewalIsTriedAgain(t *testing.T) {
 	})
 }
 
+func TestWatchBringsOutAPointerThatGotStuck(t *testing.T) {
+	var broken *brokenStore
+	prepare := func(b *bench) {
+		broken = &brokenStore{Store: b.cfg.Store, failAt: 7} // the pointer
+		b.cfg.Store = broken
+	}
+	inBubbleWith(t, prepare, watch(publish.Schedule{}), func(b *bench) {
+		time.Sleep(time.Second)
+		synctest.Wait()
+		if _, _, ok := b.pointer(); ok {
+			t.Fatal("the bucket has a pointer already")
+		}
+		time.Sleep(2 * time.Minute)
+		b.wantVersions(1, "two minutes later")
+		if _, _, ok := b.pointer(); !ok {
+			t.Error("the bucket still has no pointer")
+		}
+	})
+}
+
 func TestAPointerThatNeverLeftIsStoredAtStart(t *testing.T) {
 	b := newBench(t)
 	b.mustPublish()

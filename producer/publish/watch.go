@@ -50,6 +50,11 @@ func (w *watcher) turn(ctx context.Context) time.Duration {
 	if wait := w.notBefore.Sub(w.cfg.Now()); wait > 0 {
 		return wait
 	}
+	if w.unsent.Load() { // what was published last is whole, and only nobody knows of it
+		if err := w.settle(ctx); err != nil {
+			return w.failed(ctx, err)
+		}
+	}
 	look, err := Fingerprint(ctx, w.Source)
 	if err != nil {
 		return w.failed(ctx, err)
