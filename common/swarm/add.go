@@ -91,6 +91,21 @@ func (c *Client) reserve(ih snapshot.InfoHash) error {
 }
 
 func (c *Client) add(ctx context.Context, o AddOptions) (*Snapshot, error) {
+	handle, find, err := c.join(o)
+	if err != nil {
+		return nil, err
+	}
+	s, err := c.addHandle(ctx, o, handle, find)
+	if err != nil {
+		find.stop()
+		handle.Drop()
+		return nil, err
+	}
+	return s, nil
+}
+
+// join adds the torrent to the library and begins to look for peers. Nothing is stored before the library is given a storage.
+func (c *Client) join(o AddOptions) (*torrent.Torrent, *discovery, error) {
 	opts := torrent.AddTorrentOpts{
 		InfoHash: metainfo.Hash(o.infoHash()),
 		Storage:  noStorage{},
@@ -103,20 +118,14 @@ func (c *Client) add(ctx context.Context, o AddOptions) (*Snapshot, error) {
 	}
 	handle, fresh := c.library.AddTorrentOpt(opts)
 	if !fresh {
-		return nil, ErrAdded
+		return nil, nil, ErrAdded
 	}
 	if len(c.config.Trackers) > 0 {
 		handle.AddTrackers([][]string{c.config.Trackers})
 	}
 	find := newDiscovery(c, handle, o.Peers)
 	find.start()
-	s, err := c.addHandle(ctx, o, handle, find)
-	if err != nil {
-		find.stop()
-		handle.Drop()
-		return nil, err
-	}
-	return s, nil
+	return handle, find, nil
 }
 
 func (c *Client) addHandle(ctx context.Context, o AddOptions, handle *torrent.Torrent, find *discovery) (*Snapshot, error) {

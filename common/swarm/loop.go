@@ -1,9 +1,6 @@
 package swarm
 
 import (
-	"errors"
-	"os"
-	"path/filepath"
 	"sync"
 	"time"
 
@@ -36,22 +33,6 @@ type loop struct {
 	lastPeers    time.Time
 	probeAt      time.Time // when to try the disk again
 	probing      bool
-}
-
-type want struct {
-	first, last int
-	priority    Priority
-}
-
-type waiter struct {
-	piece  int
-	result chan error // capacity 1
-}
-
-// waiting is who waits for a piece and since when.
-type waiting struct {
-	since   time.Time
-	waiters map[*waiter]struct{}
 }
 
 func newLoop(s *Snapshot) *loop {
@@ -191,152 +172,4 @@ func (l *loop) startAll() {
 func (l *loop) setOrigins(urls []string) {
 	l.origins.set(urls)
 	l.decide(time.Now())
-}
-
-func (l *loop) addWant(w *want) {
-	l.wants[w] = struct{}{}
-	for i := w.first; i <= w.last; i++ {
-		l.asked[i]++
-		l.prioritise(i)
-	}
-	l.decide(time.Now())
-}
-
-func (l *loop) removeWant(w *want) {
-	delete(l.wants, w)
-	for i := w.first; i <= w.last; i++ {
-		l.unask(i)
-	}
-}
-
-func (l *loop) unask(i int) {
-	if l.asked[i]--; l.asked[i] == 0 {
-		delete(l.asked, i)
-	}
-	l.prioritise(i)
-}
-
-func (l *loop) addWaiter(w *waiter) {
-	if l.s.file.has(w.piece) {
-		w.result <- nil
-		return
-	}
-	if err := l.s.disk.failed(); err != nil {
-		w.result <- err
-		return
-	}
-	if l.waiters[w.piece] == nil {
-		l.waiters[w.piece] = &waiting{since: time.Now(), waiters: make(map[*waiter]struct{})}
-		l.asked[w.piece]++
-	}
-	l.waiters[w.piece].waiters[w] = struct{}{}
-	l.prioritise(w.piece)
-	l.decide(time.Now())
-}
-
-func (l *loop) removeWaiter(w *waiter) {
-	p := l.waiters[w.piece]
-	if p == nil {
-		return
-	}
-	delete(p.waiters, w)
-	if len(p.waiters) == 0 {
-		delete(l.waiters, w.piece)
-		l.unask(w.piece)
-	}
-}
-
-// answer ends the wait for piece i.
-func (l *loop) answer(i int, err error) {
-	p := l.waiters[i]
-	if p == nil {
-		return
-	}
-	for w := range p.waiters {
-		w.result <- err
-	}
-	delete(l.waiters, i)
-	l.unask(i)
-}
-
-// prioritise tells the library how much piece i is wanted from peers.
-func (l *loop) prioritise(i int) {
-	p := l.priority(i)
-	if p != l.set[i] {
-		l.set[i] = p
-		l.s.handle.Piece(i).SetPriority(p)
-	}
-}
-
-func (l *loop) priority(i int) torrent.PiecePriority {
-	if l.waiters[i] != nil {
-		return torrent.PiecePriorityNow
-	}
-	if f := l.flights.byPiece[i]; f != nil && !f.stuck {
-		return torrent.PiecePriorityNone // it comes from an origin
-	}
-	p := l.base
-	if l.asked[i] == 0 {
-		return p
-	}
-	for w := range l.wants {
-		if i >= w.first && i <= w.last {
-			p.Raise(map[Priority]torrent.PiecePriority{
-				Later: torrent.PiecePriorityHigh, Soon: torrent.PiecePriorityReadahead,
-			}[w.priority])
-		}
-	}
-	return p
-}
-
-// pause stops fetching because the disk cannot be written.
-func (l *loop) pause() {
-	err := l.s.disk.failed()
-	if err == nil {
-		return
-	}
-	l.s.client.log.Error("fetching pauses", "file", l.s.file.path, "error", err)
-	l.s.handle.DisallowDataDownload()
-	for i := range l.waiters {
-		l.answer(i, err)
-	}
-	l.probeAt = time.Now().Add(l.tuning.diskRetry)
-}
-
-// tryDisk looks from time to time whether the disk can be written again.
-func (l *loop) tryDisk(now time.Time) {
-	if l.probing || now.Before(l.probeAt) {
-		return
-	}
-	l.probing = true
-	l.s.wg.Go(func() {
-		err := l.probe()
-		l.post(func() { l.probed(err) })
-	})
-}
-
-func (l *loop) probed(err error) {
-	l.probing = false
-	if err != nil {
-		l.probeAt = time.Now().Add(l.tuning.diskRetry)
-		return
-	}
-	l.s.client.log.Info("fetching goes on: the disk can be written again", "file", l.s.file.path)
-	l.s.disk.resume()
-	l.s.handle.AllowDataDownload()
-	l.decide(time.Now())
-}
-
-// probe writes and deletes a small file.
-func (l *loop) probe() error {
-	path := filepath.Join(filepath.Dir(l.s.file.path), "."+l.s.torrent.InfoHash.String()+".probe")
-	f, err := l.tuning.open(path)
-	if err != nil {
-		return err
-	}
-	_, err = f.WriteAt(make([]byte, min(1<<20, l.s.torrent.PieceLength)), 0)
-	if err == nil {
-		err = f.Sync()
-	}
-	return errors.Join(err, f.Close(), os.Remove(path))
 }

@@ -4,9 +4,6 @@ import (
 	"context"
 	"fmt"
 
-	"github.com/anacrolix/torrent"
-	"github.com/anacrolix/torrent/metainfo"
-
 	"snapswarm/common/snapshot"
 )
 
@@ -18,15 +15,11 @@ func (c *Client) Metadata(ctx context.Context, o AddOptions) (*snapshot.Torrent,
 		return nil, fmt.Errorf("metadata of %v: %w", o.InfoHash, err)
 	}
 	defer c.unreserve(o.InfoHash)
-	handle, fresh := c.library.AddTorrentOpt(torrent.AddTorrentOpts{
-		InfoHash: metainfo.Hash(o.InfoHash), Storage: noStorage{}, DeferStorageOpen: true, DisableInitialPieceCheck: true,
-	})
-	if !fresh {
-		return nil, fmt.Errorf("metadata of %v: %w", o.InfoHash, ErrAdded)
+	handle, find, err := c.join(AddOptions{InfoHash: o.InfoHash, Peers: o.Peers})
+	if err != nil {
+		return nil, fmt.Errorf("metadata of %v: %w", o.InfoHash, err)
 	}
 	defer handle.Drop()
-	find := newDiscovery(c, handle, o.Peers)
-	find.start()
 	defer find.stop()
 	t, err := awaitInfo(ctx, handle, o)
 	if err != nil {

@@ -62,6 +62,24 @@ func TestMetadataOfAnotherSHA256IsRefused(t *testing.T) {
 	}
 }
 
+func TestMetadataAloneLeavesNothingBehind(t *testing.T) {
+	b, tor := content(t, "data.zst", 10*testPiece, testPiece)
+	seed := newSeed(t, b, tor)
+	c := newClient(t, swarm.Fast(swarm.Config{SeedPeers: []string{seed.Addr().String()}}))
+	got, err := c.Metadata(within(t, patient), swarm.AddOptions{InfoHash: tor.InfoHash, InfoSHA256: &tor.InfoSHA256})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(got.Info, tor.Info) || len(c.Snapshots()) != 0 {
+		t.Errorf("metadata = %q, %d snapshots, want %q and none", got.Name, len(c.Snapshots()), tor.Name)
+	}
+	s := add(t, c, swarm.AddOptions{Torrent: got, Background: true})
+	waitDone(t, s)
+	if _, err := c.Metadata(t.Context(), swarm.AddOptions{InfoHash: tor.InfoHash}); !errors.Is(err, swarm.ErrAdded) {
+		t.Errorf("Metadata of an added snapshot = %v, want ErrAdded", err)
+	}
+}
+
 func TestAddEndsWithItsContext(t *testing.T) {
 	c := newClient(t, swarm.Fast(swarm.Config{}))
 	_, err := c.Add(within(t, 50*time.Millisecond), swarm.AddOptions{InfoHash: snapshot.InfoHash{1}, Dir: t.TempDir()})
