@@ -59,7 +59,8 @@ func TestOutdated(t *testing.T) {
 		},
 		"but the one before that, and what is incomplete": {
 			[]catalog.Holding{holding(t, v3, 3, 0), holding(t, v2, 4, 0), holding(t, v1, 4, 0), holding(t, "19990101T000000Z", 1, 0)},
-			v3, day(30), []snapshot.Version{v1, "19990101T000000Z"},
+			v3, day(30),
+			[]snapshot.Version{v1, "19990101T000000Z"},
 		},
 		"an incomplete old one, though latest is not complete either": {
 			[]catalog.Holding{holding(t, v2, 3, 0), holding(t, v1, 2, 0)}, v2, day(30), []snapshot.Version{v1},

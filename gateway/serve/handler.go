@@ -51,7 +51,7 @@ type Handler struct {
 // New makes a handler over lib.
 func New(lib Library, cfg Config) (*Handler, error) {
 	setDefaults(&cfg)
-	public, err := checkPublicURL(cfg.PublicURL)
+	public, err := ParsePublicURL(cfg.PublicURL)
 	if err != nil {
 		return nil, err
 	}
@@ -86,14 +86,14 @@ func setDefaults(cfg *Config) {
 	}
 }
 
-// checkPublicURL returns s without a slash at its end.
-func checkPublicURL(s string) (string, error) {
+// ParsePublicURL checks a [Config.PublicURL] and returns it without a slash at its end.
+func ParsePublicURL(s string) (string, error) {
 	if s == "" {
 		return "", nil
 	}
 	u, err := url.Parse(s)
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
-		return "", errors.New("public URL: want http://host/… or https://host/…, without user, query or fragment")
+		return "", errors.New("want http://host or https://host/path, without user, query or fragment")
 	}
 	return strings.TrimRight(s, "/"), nil
 }

@@ -1,0 +1,280 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"crypto/ed25519"
+	"crypto/sha256"
+	"errors"
+	"flag"
+	"io"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"snapswarm/common/bucket"
+	"snapswarm/common/daemon"
+	"snapswarm/common/daemon/daemontest"
+	"snapswarm/common/pointer"
+	"snapswarm/common/snapshot"
+)
+
+var update = flag.Bool("update", false, "write the generated parts of README.md")
+
+func TestReadmeHasTheSettings(t *testing.T) {
+	t.Parallel()
+	daemontest.Settings(t, "README.md", "gateway", &Config{}, *update)
+	daemontest.ExitCodes(t, "README.md", *update)
+}
+
+const (
+	salt    = "demo"
+	version = snapshot.Version("20261120T060000Z")
+	file    = "chain.zst"
+)
+
+var key = ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize))
+
+func channel(t *testing.T) string {
+	t.Helper()
+	ch, err := snapshot.NewChannel(key.Public().(ed25519.PublicKey), salt)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ch.String()
+}
+
+// publish fills the folder of a bucket with a snapshot.
+func publish(t *testing.T, dir string) (data []byte) {
+	t.Helper()
+	data = make([]byte, 3<<20+12345)
+	random := rand.NewChaCha8([32]byte{7})
+	_, _ = random.Read(data)
+	pieces, err := snapshot.HashPieces(t.Context(), bytes.NewReader(data), int64(len(data)), snapshot.MinPieceLength)
+	if err != nil {
+		t.Fatal(err)
+	}
+	torrent, err := snapshot.NewTorrent(snapshot.Content{
+		Name: file, Length: int64(len(data)), PieceLength: snapshot.MinPieceLength, Pieces: pieces,
+		Description: &snapshot.Description{
+			Version: version, Created: version.Time(), Kind: snapshot.KindFile, SHA256: sha256.Sum256(data),
+			RawSize: int64(len(data)), RawName: "chain", Codec: snapshot.Codec{Format: snapshot.FormatNone},
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	rec, err := pointer.Sign(key, salt, time.Now().UnixMilli(), pointer.Pointer{
+		InfoHash: torrent.InfoHash, InfoSHA256: &torrent.InfoSHA256, Created: version.Time(), Expires: time.Now().Add(time.Hour),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, b := range map[string][]byte{
+		bucket.ArchiveKey(salt, version, file): data,
+		bucket.InfoHashKey(torrent.InfoHash):   torrent.Encode(),
+		bucket.TorrentKey(salt, version, file): torrent.Encode(),
+		bucket.PointerKey(salt):                rec.Encode(),
+	} {
+		path := filepath.Join(dir, name)
+		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, b, 0o600)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return data
+}
+
+// freeAddr is an address that is free now.
+func freeAddr(t *testing.T) string {
+	t.Helper()
+	ln := listen(t)
+	defer ln.Close()
+	return ln.Addr().String()
+}
+
+func listen(t *testing.T) net.Listener {
+	t.Helper()
+	var lc net.ListenConfig
+	ln, err := lc.Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ln
+}
+
+// gateway is a whole process on loopback that no other process knows of.
+type gateway struct {
+	url, ops string
+	stop     func()
+}
+
+func start(t *testing.T, dataDir string, args ...string) gateway {
+	t.Helper()
+	httpAddr, opsAddr := freeAddr(t), freeAddr(t)
+	cmd := newCommand()
+	cmd.SetArgs(append([]string{
+		"--channel", channel(t), "--data-dir", dataDir, "--http-addr", httpAddr, "--metrics-addr", opsAddr,
+		"--listen-addr", "127.0.0.1:0", "--dht-bootstrap", "none", "--allow-private", "--poll-interval", "1s", "--log-level", "debug",
+	}, args...))
+	ctx, cancel := context.WithCancelCause(context.Background()) //nolint:usetesting // outlives the test's context, to stop in order
+	done := make(chan daemon.Exit)
+	go func() { done <- daemon.Run(ctx, cmd, t.Output()) }()
+	g := gateway{url: "http://" + httpAddr, ops: "http://" + opsAddr}
+	stopped := false
+	g.stop = func() {
+		if stopped {
+			return
+		}
+		stopped = true
+		cancel(daemon.Interrupt{Signal: "SIGTERM"})
+		if code := <-done; code != daemon.ExitOK {
+			t.Errorf("exit code %d after SIGTERM, want 0", code)
+		}
+	}
+	t.Cleanup(g.stop)
+	return g
+}
+
+// try is a GET that may fail while a process starts.
+func try(t *testing.T, url string, header ...string) (status int, body []byte) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(header) == 2 {
+		request.Header.Set(header[0], header[1])
+	}
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return 0, nil
+	}
+	defer response.Body.Close()
+	body, err = io.ReadAll(response.Body)
+	if err != nil {
+		return 0, nil
+	}
+	return response.StatusCode, body
+}
+
+// wait repeats a GET until it succeeds.
+func wait(t *testing.T, url string) []byte {
+	t.Helper()
+	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(50 * time.Millisecond) {
+		status, body := try(t, url)
+		if status == http.StatusOK {
+			return body
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("GET %s = %d %q for 30 s", url, status, body)
+		}
+	}
+}
+
+func TestFromBucketToCurl(t *testing.T) {
+	t.Parallel()
+	folder, dataDir := t.TempDir(), t.TempDir()
+	data := publish(t, folder)
+	origin := httptest.NewServer(http.FileServer(http.Dir(folder)))
+	defer origin.Close()
+
+	g := start(t, dataDir, "--bucket-url", origin.URL)
+	if got := wait(t, g.url+"/demo/latest/"+file); !bytes.Equal(got, data) {
+		t.Error("the bytes at latest are not those of the bucket")
+	}
+	status, part := try(t, g.url+"/demo/"+string(version)+"/"+file, "Range", "bytes=1000000-2000000")
+	if status != http.StatusPartialContent || !bytes.Equal(part, data[1000000:2000001]) {
+		t.Errorf("a range = %d with %d bytes, want 206 and those of the bucket", status, len(part))
+	}
+	if body := wait(t, g.ops+"/readyz?verbose"); !bytes.Contains(body, []byte("version "+version)) {
+		t.Errorf("readyz = %q, want the version", body)
+	}
+	if body := wait(t, g.ops+"/metrics"); !bytes.Contains(body, []byte("snapswarm_gateway_requests_total")) {
+		t.Error("metrics lack the requests")
+	}
+
+	t.Run("a gateway stands where a bucket can", func(t *testing.T) {
+		second := start(t, t.TempDir(), "--bucket-url", g.url)
+		if got := wait(t, second.url+"/demo/latest/"+file); !bytes.Equal(got, data) {
+			t.Error("the bytes are not those of the first gateway")
+		}
+		second.stop()
+	})
+
+	t.Run("after a restart without any source", func(t *testing.T) {
+		for { // until everything is on disk
+			if body := wait(t, g.ops+"/readyz?verbose"); bytes.Contains(body, []byte("100 % here")) {
+				break
+			}
+		}
+		g.stop()
+		origin.Close()
+		again := start(t, dataDir)
+		if got := wait(t, again.url+"/demo/latest/"+file); !bytes.Equal(got, data) {
+			t.Error("the bytes are not those that were on disk")
+		}
+		again.stop()
+	})
+}
+
+func TestWithoutAPointerNothingIsReady(t *testing.T) {
+	t.Parallel()
+	g := start(t, t.TempDir())
+	wait(t, g.ops+"/livez")
+	if status, body := try(t, g.ops+"/readyz"); status != http.StatusServiceUnavailable || !bytes.Contains(body, []byte("no signed pointer")) {
+		t.Errorf("readyz = %d %q, want 503 and the reason", status, body)
+	}
+	if status, _ := try(t, g.url+"/demo/latest/"+file); status != http.StatusServiceUnavailable {
+		t.Errorf("latest = %d, want 503", status)
+	}
+	g.stop()
+}
+
+func TestMistakesAreOneLine(t *testing.T) {
+	t.Parallel()
+	taken := listen(t)
+	t.Cleanup(func() { _ = taken.Close() })
+	for name, tt := range map[string]struct {
+		args []string
+		code daemon.Exit
+		line string
+	}{
+		"a taken HTTP port": {
+			[]string{"--http-addr", taken.Addr().String()},
+			daemon.ExitOther,
+			"gateway: HTTP_ADDR: " + taken.Addr().String() + " is taken by another program: stop that one or choose another address\n",
+		},
+		"a taken swarm port": {
+			[]string{"--listen-addr", taken.Addr().String()}, daemon.ExitOther, "gateway: LISTEN_ADDR: ",
+		},
+		"a channel that is none": {[]string{"--channel", "daily"}, daemon.ExitUsage, "gateway: "},
+		"a public URL that is none": {
+			[]string{"--public-url", "gw.test"}, daemon.ExitUsage, "gateway: PUBLIC_URL: want http://host or https://host/path, ",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var stderr bytes.Buffer
+			cmd := newCommand()
+			cmd.SetErr(io.Discard)
+			cmd.SetArgs(append([]string{
+				"--channel", channel(t), "--data-dir", t.TempDir(), "--http-addr", "127.0.0.1:0", "--listen-addr", "127.0.0.1:0",
+				"--dht-bootstrap", "none", "--allow-private",
+			}, tt.args...))
+			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+			defer cancel()
+			code := daemon.Run(ctx, cmd, &stderr)
+			if got := stderr.String(); code != tt.code || !strings.HasPrefix(got, tt.line) || strings.Count(got, "\n") != 1 {
+				t.Errorf("exit %d and %q, want %d and one line %q", code, got, tt.code, tt.line)
+			}
+		})
+	}
+}
