@@ -7,11 +7,12 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"net/netip"
 	"net/url"
 	"strings"
 	"syscall"
 	"time"
+
+	"snapswarm/common/address"
 )
 
 // Policy says whom [NewHTTPClient] may talk to, and how long it waits.
@@ -45,7 +46,7 @@ var ErrStalled = errors.New("no data")
 
 // NewHTTPClient makes a client for addresses that others may have named.
 //
-// It connects only to public addresses (see [CheckPublic]), which is checked on the address that the connection really
+// It connects only to public addresses (see [address.CheckPublic]), which is checked on the address that the connection really
 // goes to, so that no DNS answer can get around it. Exempt are the origins that the operator configured. It follows
 // redirects on the same host only, never from https to http. Addresses of others are never asked through a proxy,
 // because a proxy would do the look-up and the connecting where no check of ours reaches.
@@ -96,7 +97,7 @@ func newGuard(p Policy) (*guard, error) {
 	}
 	g.trusted = transport(nil, wait)
 	g.trusted.Proxy = http.ProxyFromEnvironment
-	g.public = transport(refusePrivate, wait)
+	g.public = transport(address.ControlPublic, wait)
 	return g, nil
 }
 
@@ -113,18 +114,6 @@ func transport(control func(network, address string, c syscall.RawConn) error, w
 		ReadBufferSize:         64 << 10,
 		DisableCompression:     true,
 	}
-}
-
-// refusePrivate is called with the resolved address, after the socket is made and before it is connected.
-func refusePrivate(network, address string, _ syscall.RawConn) error {
-	if !strings.HasPrefix(network, "tcp") {
-		return fmt.Errorf("%w: network %s", ErrRefusedAddress, network)
-	}
-	at, err := netip.ParseAddrPort(address)
-	if err != nil {
-		return fmt.Errorf("%w: %w", ErrRefusedAddress, err)
-	}
-	return CheckPublic(at.Addr())
 }
 
 // RoundTrip implements http.RoundTripper.

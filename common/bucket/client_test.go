@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"snapswarm/common/address"
 	"snapswarm/common/bucket"
 )
 
@@ -78,8 +79,8 @@ func TestPrivateAddressesAreNotDialled(t *testing.T) {
 	} {
 		for _, scheme := range []string{"http", "https"} {
 			url := scheme + "://" + host + ":" + port + "/demo/pointer"
-			if _, err := get(t, c, url); !errors.Is(err, bucket.ErrRefusedAddress) {
-				t.Errorf("get %s: %v, want ErrRefusedAddress", url, err)
+			if _, err := get(t, c, url); !errors.Is(err, address.ErrNotPublic) {
+				t.Errorf("get %s: %v, want ErrNotPublic", url, err)
 			}
 		}
 	}
@@ -97,12 +98,12 @@ func TestConfiguredOriginsAreDialled(t *testing.T) {
 		t.Errorf("get from the configured origin = %q, %v; want its answer", body, err)
 	}
 	// Same host, another port: not what the operator wrote.
-	if _, err := get(t, c, other.URL); !errors.Is(err, bucket.ErrRefusedAddress) {
-		t.Errorf("get from another port: %v, want ErrRefusedAddress", err)
+	if _, err := get(t, c, other.URL); !errors.Is(err, address.ErrNotPublic) {
+		t.Errorf("get from another port: %v, want ErrNotPublic", err)
 	}
 	// Same host and port, another scheme: neither.
-	if _, err := get(t, c, strings.Replace(mine.URL, "http://", "https://", 1)); !errors.Is(err, bucket.ErrRefusedAddress) {
-		t.Errorf("get by another scheme: %v, want ErrRefusedAddress", err)
+	if _, err := get(t, c, strings.Replace(mine.URL, "http://", "https://", 1)); !errors.Is(err, address.ErrNotPublic) {
+		t.Errorf("get by another scheme: %v, want ErrNotPublic", err)
 	}
 	if n := connections.Load(); n != 0 {
 		t.Errorf("%d connections to the other port, want none", n)

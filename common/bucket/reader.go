@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 
+	"snapswarm/common/address"
 	"snapswarm/common/snapshot"
 )
 
@@ -21,7 +22,7 @@ const MaxPointerSize = 2 << 10
 // checks signature and hashes. It does not retry. Safe for concurrent use.
 //
 // Errors: an answer with another status than expected is a [*StatusError]; a failed connection wraps [ErrUnreachable];
-// an address that the client's policy refuses wraps [ErrRefusedAddress] or [ErrRefusedRedirect]; a body above its limit
+// an address that the client's policy refuses wraps [address.ErrNotPublic] or [ErrRefusedRedirect]; a body above its limit
 // wraps [ErrTooLarge].
 type Reader struct {
 	base   *url.URL
@@ -225,7 +226,7 @@ func unreachable(ctx context.Context, err error) error {
 	switch {
 	case ctx.Err() != nil:
 		return context.Cause(ctx)
-	case errors.Is(err, ErrRefusedAddress), errors.Is(err, ErrRefusedRedirect), errors.Is(err, ErrTooLarge),
+	case errors.Is(err, address.ErrNotPublic), errors.Is(err, ErrRefusedRedirect), errors.Is(err, ErrTooLarge),
 		errors.Is(err, ErrBadConfig), errors.Is(err, ErrUnreachable):
 		return err
 	}

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+
+	"snapswarm/common/address"
 )
 
 // id is a node's identifier or the target of a lookup: 160 bits, compared by XOR (BEP 5).
@@ -36,18 +38,6 @@ type reach struct{ private bool }
 // shared is the address space of carriers and of some clusters (RFC 6598). It is as good as private.
 var shared = netip.PrefixFrom(netip.AddrFrom4([4]byte{100, 64, 0, 0}), 10)
 
-// reserved are the IPv4 ranges that are neither private nor reachable by everyone: this network,
-// protocol assignments, documentation, benchmarks, multicast, future use (RFC 6890).
-var reserved = [...]netip.Prefix{
-	netip.PrefixFrom(netip.AddrFrom4([4]byte{0, 0, 0, 0}), 8),
-	netip.PrefixFrom(netip.AddrFrom4([4]byte{192, 0, 0, 0}), 24),
-	netip.PrefixFrom(netip.AddrFrom4([4]byte{192, 0, 2, 0}), 24),
-	netip.PrefixFrom(netip.AddrFrom4([4]byte{198, 18, 0, 0}), 15),
-	netip.PrefixFrom(netip.AddrFrom4([4]byte{198, 51, 100, 0}), 24),
-	netip.PrefixFrom(netip.AddrFrom4([4]byte{203, 0, 113, 0}), 24),
-	netip.PrefixFrom(netip.AddrFrom4([4]byte{224, 0, 0, 0}), 3),
-}
-
 // errForbidden means an address that this node never speaks with.
 var errForbidden = errors.New("address not allowed")
 
@@ -64,13 +54,9 @@ func (r reach) check(a netip.AddrPort) error {
 		return fmt.Errorf("%w: %v is not private, this DHT is", errForbidden, a)
 	case r.private:
 		return nil
-	case private || ip.IsLinkLocalUnicast():
-		return fmt.Errorf("%w: %v is private, this DHT is public", errForbidden, a)
 	}
-	for _, p := range reserved {
-		if p.Contains(ip) {
-			return fmt.Errorf("%w: %v is reserved", errForbidden, a)
-		}
+	if err := address.CheckPublic(ip); err != nil {
+		return fmt.Errorf("%w: this DHT is public: %w", errForbidden, err)
 	}
 	return nil
 }

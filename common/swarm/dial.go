@@ -2,18 +2,13 @@ package swarm
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"net"
-	"net/netip"
-	"syscall"
 	"time"
 
 	"golang.org/x/time/rate"
-)
 
-// errPrivateAddress is why a peer's address is not dialled.
-var errPrivateAddress = errors.New("address is not a public one")
+	"snapswarm/common/address"
+)
 
 // peerDialer connects to peers. Addresses come from strangers (DHT, PEX, trackers), so private ones are dialled only if allowed or
 // if they are seed peers that the operator named.
@@ -30,32 +25,13 @@ func (d *peerDialer) DialerNetwork() string { return "tcp" }
 func (d *peerDialer) Dial(ctx context.Context, addr string) (net.Conn, error) {
 	dialer := net.Dialer{KeepAlive: -1, FallbackDelay: -1}
 	if !d.allowPrivate && !d.named(addr) {
-		dialer.Control = refusePrivate
+		dialer.Control = address.ControlPublic
 	}
 	conn, err := dialer.DialContext(ctx, "tcp", addr)
 	if err != nil {
 		return nil, err // a *net.OpError names the address
 	}
 	return tune(conn, d.limit), nil
-}
-
-// refusePrivate is a net.Dialer.Control: it sees the address after name resolution.
-func refusePrivate(_, address string, _ syscall.RawConn) error {
-	ap, err := netip.ParseAddrPort(address)
-	if err != nil {
-		return fmt.Errorf("parse address %q: %w", address, err)
-	}
-	if !isPublic(ap.Addr()) {
-		return fmt.Errorf("peer %s: %w", address, errPrivateAddress)
-	}
-	return nil
-}
-
-// isPublic reports whether a stranger's peer may live at addr.
-func isPublic(addr netip.Addr) bool {
-	addr = addr.Unmap()
-	shared := netip.PrefixFrom(netip.AddrFrom4([4]byte{100, 64, 0, 0}), 10) // RFC 6598, carrier-grade NAT
-	return addr.IsGlobalUnicast() && !addr.IsPrivate() && !shared.Contains(addr)
 }
 
 // peerListener applies the download limit to connections that peers open.

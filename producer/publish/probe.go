@@ -13,6 +13,7 @@ import (
 
 	"github.com/cenkalti/backoff/v5"
 
+	"snapswarm/common/address"
 	"snapswarm/common/bucket"
 	"snapswarm/common/snapshot"
 )
@@ -78,7 +79,7 @@ func (r *run) persist(ctx context.Context, try func() error) error {
 // final reports whether waiting cannot help.
 func final(err error) bool {
 	return errors.Is(err, bucket.ErrNoRanges) || errors.Is(err, bucket.ErrRefusedRedirect) ||
-		errors.Is(err, bucket.ErrRefusedAddress) || errors.Is(err, bucket.ErrBadConfig)
+		errors.Is(err, address.ErrNotPublic) || errors.Is(err, bucket.ErrBadConfig)
 }
 
 // explain says what a failed probe means and what to do about it.

@@ -1,35 +1,50 @@
-package bucket
+// Package address tells addresses of the public internet from all others. Addresses that strangers
+// name, in pointers, torrents or the DHT, are dialled only if they are public; otherwise anyone could
+// make this machine talk to its own network or to a cloud's metadata service.
+package address
 
 import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"syscall"
 )
 
-// ErrRefusedAddress is wrapped by errors about hosts that a stranger named and that are not public: this machine, its
+// ErrNotPublic is wrapped by errors about hosts that a stranger named and that are not public: this machine, its
 // network, a cloud's metadata service, addresses reserved for other purposes.
-var ErrRefusedAddress = errors.New("address is not public")
+var ErrNotPublic = errors.New("address is not public")
 
 // CheckPublic accepts addresses that belong to the public internet (IANA IPv4 and IPv6 special-purpose address
 // registries, RFC 6890). An IPv4 address inside an IPv6 one is judged like the IPv4 address.
 func CheckPublic(addr netip.Addr) error {
 	if !addr.IsValid() || addr.Zone() != "" {
-		return fmt.Errorf("%w: %v", ErrRefusedAddress, addr)
+		return fmt.Errorf("%w: %v", ErrNotPublic, addr)
 	}
 	plain := unembed(addr)
 	if plain.Is4() {
 		return refuseIn(addr, plain, special4())
 	}
 	if !netip.MustParsePrefix("2000::/3").Contains(plain) { // all that is allocated to the public
-		return fmt.Errorf("%w: %v", ErrRefusedAddress, addr)
+		return fmt.Errorf("%w: %v", ErrNotPublic, addr)
 	}
 	return refuseIn(addr, plain, special6())
+}
+
+// ControlPublic is a net.Dialer's Control that refuses addresses that are not public. It sees the
+// address that the connection really goes to, after name resolution, so that no DNS answer can get
+// around it. The network is any of tcp and udp.
+func ControlPublic(_, at string, _ syscall.RawConn) error {
+	ap, err := netip.ParseAddrPort(at)
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrNotPublic, err)
+	}
+	return CheckPublic(ap.Addr())
 }
 
 func refuseIn(shown, addr netip.Addr, ranges []netip.Prefix) error {
 	for _, r := range ranges {
 		if r.Contains(addr) {
-			return fmt.Errorf("%w: %v lies in %v", ErrRefusedAddress, shown, r)
+			return fmt.Errorf("%w: %v lies in %v", ErrNotPublic, shown, r)
 		}
 	}
 	return nil

@@ -1,11 +1,11 @@
-package bucket_test
+package address_test
 
 import (
 	"errors"
 	"net/netip"
 	"testing"
 
-	"snapswarm/common/bucket"
+	"snapswarm/common/address"
 )
 
 func TestCheckPublicRefuses(t *testing.T) {
@@ -31,13 +31,13 @@ func TestCheckPublicRefuses(t *testing.T) {
 		"unallocated":   {"4000::1"},
 	} {
 		for _, addr := range addrs {
-			if err := bucket.CheckPublic(netip.MustParseAddr(addr)); !errors.Is(err, bucket.ErrRefusedAddress) {
-				t.Errorf("CheckPublic(%s), %s: %v, want ErrRefusedAddress", addr, what, err)
+			if err := address.CheckPublic(netip.MustParseAddr(addr)); !errors.Is(err, address.ErrNotPublic) {
+				t.Errorf("CheckPublic(%s), %s: %v, want ErrNotPublic", addr, what, err)
 			}
 		}
 	}
-	if err := bucket.CheckPublic(netip.Addr{}); !errors.Is(err, bucket.ErrRefusedAddress) {
-		t.Errorf("CheckPublic of no address: %v, want ErrRefusedAddress", err)
+	if err := address.CheckPublic(netip.Addr{}); !errors.Is(err, address.ErrNotPublic) {
+		t.Errorf("CheckPublic of no address: %v, want ErrNotPublic", err)
 	}
 }
 
@@ -47,8 +47,22 @@ func TestCheckPublicAccepts(t *testing.T) {
 		"192.167.255.255", "192.169.0.0", "223.255.255.255", "2606:4700:4700::1111", "2a00:1450::1",
 		"::ffff:1.1.1.1", "64:ff9b::101:101", "2002:101:101::1",
 	} {
-		if err := bucket.CheckPublic(netip.MustParseAddr(addr)); err != nil {
+		if err := address.CheckPublic(netip.MustParseAddr(addr)); err != nil {
 			t.Errorf("CheckPublic(%s): %v, want none", addr, err)
+		}
+	}
+}
+
+func TestControlPublicJudgesTheResolvedAddress(t *testing.T) {
+	for at, want := range map[string]error{
+		"127.0.0.1:80":     address.ErrNotPublic,
+		"[fe80::1%eth0]:1": address.ErrNotPublic,
+		"localhost:80":     address.ErrNotPublic, // not an address: nothing was resolved
+		"":                 address.ErrNotPublic,
+		"1.1.1.1:443":      nil,
+	} {
+		if err := address.ControlPublic("tcp", at, nil); !errors.Is(err, want) {
+			t.Errorf("ControlPublic(%q) = %v, want %v", at, err, want)
 		}
 	}
 }
