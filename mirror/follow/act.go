@@ -86,7 +86,7 @@ func (c *channel) begin(ctx context.Context, a action, cp Copy, now time.Time) {
 	}
 	c.log.InfoContext(ctx, "download begins", "version", cp.Version(), "bytes", cp.Torrent().Length, "present", cp.Completed())
 	cp.Start()
-	c.transfer = watch(cp, c.cfg.Progress, c.label("download", cp.Version()), now)
+	c.transfer = watch(cp, c.cfg.Progress, c.label("get"), now)
 }
 
 // halt ends the download of a version that is not wanted any more. What is here of it is seeded.
@@ -111,7 +111,7 @@ func (c *channel) verify(ctx context.Context, a action, cp Copy) {
 
 // verified hashes the archive of cp and shows how far it is.
 func (c *channel) verified(ctx context.Context, cp Copy) error {
-	task := c.cfg.Progress.Start(c.label("verify", cp.Version()), cp.Torrent().Length)
+	task := c.cfg.Progress.Start(c.label("verify"), cp.Torrent().Length)
 	defer task.Cancel() // says nothing after Done
 	err := verifyArchive(ctx, cp, c.seals, task)
 	if err == nil {
@@ -137,7 +137,7 @@ func (c *channel) extract(ctx context.Context, a action, cp Copy) {
 
 // unpacked unpacks cp and then removes what was unpacked of versions that are no longer here.
 func (c *channel) unpacked(ctx context.Context, cp Copy) (string, error) {
-	path, err := c.unpack.run(ctx, cp, c.cfg.Progress, c.label("extract", cp.Version()))
+	path, err := c.unpack.run(ctx, cp, c.cfg.Progress, c.label("extract"))
 	if err != nil {
 		return "", err
 	}

@@ -2,7 +2,6 @@ package follow
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
 	"sync"
 	"time"
@@ -198,7 +197,5 @@ func (c *channel) fault(about string, err error) {
 	}
 }
 
-// label names work on a version in progress lines.
-func (c *channel) label(what string, version snapshot.Version) string {
-	return fmt.Sprintf("%s %s %s", what, c.ch.Salt, version)
-}
+// label names work in progress lines, shortly: a terminal of 80 columns has to show where the data comes from as well.
+func (c *channel) label(what string) string { return what + " " + c.ch.Salt }

@@ -171,7 +171,7 @@ func (c *channel) download(ctx context.Context, cp Copy) error {
 		return err
 	}
 	cp.Start()
-	t := watch(cp, c.cfg.Progress, c.label("download", cp.Version()), time.Now())
+	t := watch(cp, c.cfg.Progress, c.label("get"), time.Now())
 	defer t.task.Cancel()
 	ticker := time.NewTicker(tick)
 	defer ticker.Stop()

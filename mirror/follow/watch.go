@@ -48,7 +48,7 @@ func (t *transfer) note() string {
 	text := count(t.last.Peers, "peer")
 	if total := peers + origin; total > 0 {
 		percent := (100*peers + total/2) / total
-		text = fmt.Sprintf("%d%% from peers, %d%% from origin, %s", percent, 100-percent, text)
+		text = fmt.Sprintf("%s %d%%, origin %d%%", text, percent, 100-percent)
 	}
 	if t.last.Disk != nil {
 		text += ", paused: " + t.last.Disk.Error()
