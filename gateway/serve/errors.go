@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"os"
 	"strconv"
+	"syscall"
 
 	"github.com/labstack/echo/v4"
 )
@@ -52,18 +54,23 @@ func (r *refusal) Unwrap() error { return r.cause }
 // retryAfter, in seconds, is told with answers that may be better soon.
 const retryAfter = "30"
 
-// statusGone marks requests whose client left before there was an answer, in metrics and log; nobody receives it.
-const statusGone = 499
+// How a request ended that got no answer, or only a part of one. These are values of a metric's attribute.
+const (
+	endGone    = "gone"    // the client left, or took nothing for too long
+	endStalled = "stalled" // no source delivered anything for too long
+	endBroken  = "broken"  // the data could not be read
+)
 
 // fail is where errors meet HTTP, and the only place. Before the header was sent it answers with a text; afterwards nothing may be
 // added, so it cuts the connection and the client sees a transfer that did not end.
 func (h *Handler) fail(err error, c echo.Context) {
 	ctx := c.Request().Context()
-	if c.Response().Committed {
-		panic(http.ErrAbortHandler)
-	}
-	if ctx.Err() != nil {
-		c.Response().Status = statusGone
+	if c.Response().Committed || ctx.Err() != nil {
+		how := endOf(ctx, err)
+		c.Set(endKey, how)
+		if how != endGone {
+			h.log.WarnContext(ctx, "transfer cut off", "route", routeOf(c), "error", err)
+		}
 		panic(http.ErrAbortHandler)
 	}
 	r := asRefusal(err)
@@ -93,6 +100,17 @@ func text(c echo.Context, status int, body string) error {
 	}
 	_, err := c.Response().Write([]byte(body))
 	return err
+}
+
+// endOf says why a transfer failed.
+func endOf(ctx context.Context, err error) string {
+	switch {
+	case errors.Is(err, errStalled):
+		return endStalled
+	case ctx.Err() != nil, errors.Is(err, syscall.EPIPE), errors.Is(err, syscall.ECONNRESET), errors.Is(err, os.ErrDeadlineExceeded):
+		return endGone
+	}
+	return endBroken
 }
 
 // asRefusal turns errors of the router and unexpected ones into answers.

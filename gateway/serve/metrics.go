@@ -24,7 +24,7 @@ type metrics struct {
 func newMetrics() (*metrics, error) {
 	meter := otel.Meter(meterName)
 	requests, err1 := meter.Int64Counter("snapswarm.gateway.requests",
-		metric.WithDescription("Requests answered, by route and class of status; aborted: cut off after the header was sent."),
+		metric.WithDescription("Requests by route and class of status, or how they were cut off: gone, stalled, broken."),
 		metric.WithUnit("{request}"))
 	active, err2 := meter.Int64UpDownCounter("snapswarm.gateway.requests.active",
 		metric.WithDescription("Requests that are being answered now."),

@@ -17,10 +17,9 @@ func (h *Handler) observe(next echo.HandlerFunc) echo.HandlerFunc {
 		began := time.Now()
 		ctx := context.WithoutCancel(c.Request().Context())
 		h.metrics.active.Add(ctx, 1)
-		ended := false
 		defer func() {
 			h.metrics.active.Add(ctx, -1)
-			h.record(ctx, c, time.Since(began), !ended)
+			h.record(ctx, c, time.Since(began))
 		}()
 		// A client that takes nothing may not hold the connection for ever. Transfers move this on as they go; a limit left over
 		// from the request before would otherwise cut this one.
@@ -29,16 +28,18 @@ func (h *Handler) observe(next echo.HandlerFunc) echo.HandlerFunc {
 			c.Error(err) // panics to cut the connection
 		}
 		extend(c.Response().Writer, h.cfg.Idle) // for what is still buffered
-		ended = true
 		return nil
 	}
 }
 
-func (h *Handler) record(ctx context.Context, c echo.Context, took time.Duration, aborted bool) {
+// endKey is where fail leaves how a request ended that was cut off.
+const endKey = "end"
+
+func (h *Handler) record(ctx context.Context, c echo.Context, took time.Duration) {
 	status, route := c.Response().Status, routeOf(c)
-	class := statusClass(status)
-	if aborted && status != statusGone {
-		class = "aborted"
+	class, cut := c.Get(endKey).(string)
+	if !cut {
+		class = statusClass(status)
 	}
 	h.metrics.request(ctx, route, class)
 	h.metrics.sent.Add(ctx, c.Response().Size)
@@ -46,7 +47,7 @@ func (h *Handler) record(ctx context.Context, c echo.Context, took time.Duration
 		return
 	}
 	remote, _, _ := net.SplitHostPort(c.Request().RemoteAddr)
-	h.log.DebugContext(ctx, "request", "method", methodOf(c.Request()), "route", route, "status", status, "aborted", aborted,
+	h.log.DebugContext(ctx, "request", "method", methodOf(c.Request()), "route", route, "status", status, "end", class,
 		"sent", c.Response().Size, "took", took, "remote", remote)
 }
 
