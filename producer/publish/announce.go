@@ -24,8 +24,7 @@ func (r *run) announce(ctx context.Context) error {
 		return err
 	}
 	r.record, r.report.Expires = rec, ptr.Expires
-	src := r.req.Source
-	last := published{Version: r.version, Fingerprint: src.Fingerprint, Source: src.Path, At: r.cfg.Now().UTC()}
+	last := published{Version: r.version, Fingerprint: r.req.Source.Fingerprint, At: r.cfg.Now().UTC()}
 	if err := r.journal.publish(last); err != nil {
 		return err
 	}

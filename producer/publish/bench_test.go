@@ -131,7 +131,6 @@ func BenchmarkPublish(b *testing.B) {
 	}
 	b.Log(table.String())
 	encode, whole := jobs[0].median(), jobs[1].median()
-	b.SetBytes(size)
 	b.ReportMetric(whole.wall.Seconds()/encode.wall.Seconds(), "x-of-encoding")
 	b.ReportMetric(whole.cpu.Seconds()/encode.cpu.Seconds(), "x-of-its-CPU")
 	b.ReportMetric(float64(slices.MaxFunc(jobs[1].runs, byMemory).memory)/(1<<20), "peak-MiB")

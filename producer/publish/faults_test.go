@@ -122,6 +122,31 @@ func TestAKilledRunIsClearedAway(t *testing.T) {
 	b.checkTidy(2)
 }
 
+func TestARunKilledAfterSigningIsNotCleared(t *testing.T) {
+	b := newBench(t)
+	rep := b.mustPublish()
+	path := filepath.Join(b.cfg.DataDir, ".producer", salt, "journal.json")
+	// What the journal was like just before it heard that the record is signed.
+	before := fmt.Sprintf(`{"format":1,"begun":[{"version":%q,"file":%q,"info_hash":%q}]}`, rep.Version, rep.File, rep.InfoHash)
+	if err := os.WriteFile(path, []byte(before), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.open().Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(rep.Path); err != nil {
+		t.Error(err)
+	}
+	if after, _ := os.ReadFile(path); strings.Contains(string(after), "begun") {
+		t.Errorf("the journal still calls it begun: %s", after)
+	}
+	second := b.mustPublish()
+	if tor := b.check(); tor.InfoHash != second.InfoHash || tor.Description.Previous != rep.InfoHash {
+		t.Errorf("the history is broken: %s after %s", tor.InfoHash, tor.Description.Previous)
+	}
+	b.checkTidy(2)
+}
+
 func TestADamagedJournalIsSetAside(t *testing.T) {
 	b := newBench(t)
 	b.mustPublish()

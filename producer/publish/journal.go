@@ -40,16 +40,16 @@ type journalState struct {
 
 // attempt is a publication that was begun. InfoHash is zero until the archive was complete.
 type attempt struct {
-	Version  snapshot.Version `json:"version"`
-	File     string           `json:"file"`
-	InfoHash string           `json:"info_hash,omitempty"`
+	Version     snapshot.Version `json:"version"`
+	File        string           `json:"file"`
+	InfoHash    string           `json:"info_hash,omitempty"`
+	Fingerprint string           `json:"fingerprint,omitempty"`
 }
 
 // published says what the newest snapshot was made of, so that an unchanged source is not published again.
 type published struct {
 	Version     snapshot.Version `json:"version"`
 	Fingerprint string           `json:"fingerprint,omitempty"`
-	Source      string           `json:"source,omitempty"`
 	At          time.Time        `json:"at"`
 }
 

@@ -29,7 +29,9 @@ func (r *run) pack(ctx context.Context) error {
 	if err := r.describe(); err != nil {
 		return err
 	}
-	a := attempt{Version: r.version, File: r.file, InfoHash: r.torrent.InfoHash.String()}
+	a := attempt{
+		Version: r.version, File: r.file, InfoHash: r.torrent.InfoHash.String(), Fingerprint: r.req.Source.Fingerprint,
+	}
 	if err := r.journal.begin(a); err != nil {
 		return err
 	}

@@ -164,10 +164,10 @@ func (c Config) withDefaults() Config {
 }
 
 func (c Config) channel() (snapshot.Channel, error) {
-	public, ok := c.Key.Public().(ed25519.PublicKey)
-	if !ok || len(c.Key) != ed25519.PrivateKeySize {
+	if len(c.Key) != ed25519.PrivateKeySize {
 		return snapshot.Channel{}, errors.New("open publisher: no Ed25519 key")
 	}
+	public, _ := c.Key.Public().(ed25519.PublicKey)
 	if err := CheckPieceLength(c.PieceLength); err != nil {
 		return snapshot.Channel{}, err
 	}

@@ -32,7 +32,7 @@ func (r *run) reserve(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := r.journal.begin(attempt{Version: v, File: r.file}); err != nil {
+	if err := r.journal.begin(attempt{Version: v, File: r.file, Fingerprint: r.req.Source.Fingerprint}); err != nil {
 		return err
 	}
 	r.version = v

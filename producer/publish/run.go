@@ -171,7 +171,7 @@ func (p *Publisher) clearUnfinished() error {
 	var errs []error
 	for _, a := range p.journal.begun() {
 		if ok && a.InfoHash == newest.String() { // signed, but the journal did not hear of it
-			errs = append(errs, p.journal.publish(published{Version: a.Version, At: last.Time()}))
+			errs = append(errs, p.journal.publish(published{Version: a.Version, Fingerprint: a.Fingerprint, At: last.Time()}))
 			continue
 		}
 		errs = append(errs, os.RemoveAll(p.versionDir(a.Version)))

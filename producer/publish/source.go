@@ -20,8 +20,6 @@ type Source struct {
 	Kind string
 	// Base is the source's own name, from which the download name follows; empty for a stream.
 	Base string
-	// Path is where it lies, empty for a stream.
-	Path string
 	// Fingerprint tells whether the source has changed, see [Fingerprint]; empty for a stream.
 	Fingerprint string
 }
@@ -37,7 +35,7 @@ func OpenSource(ctx context.Context, path string) (Source, error) {
 	if err != nil {
 		return Source{}, fmt.Errorf("open source: %w: %w", archive.ErrUnreadable, err)
 	}
-	s := Source{Kind: snapshot.KindFile, Base: filepath.Base(abs), Path: abs}
+	s := Source{Kind: snapshot.KindFile, Base: filepath.Base(abs)}
 	if s.Fingerprint, err = Fingerprint(ctx, abs); err != nil {
 		return Source{}, err
 	}
