@@ -10,6 +10,7 @@
 //
 //	<salt>/<version>/<file>            the archive; "<file>.pieces" beside it says which pieces are there
 //	<salt>/<version>/<file>.torrent    its torrent, with the origins it was found with
+//	<salt>/channel                     the link of the channel that the folder belongs to
 //	pointers/                          the ratchet: the newest pointer accepted of each channel
 //	dht/                               the routing table
 //	lock                               held by the process that uses the folder

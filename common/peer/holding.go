@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 
+	"snapswarm/common/daemon"
 	"snapswarm/common/durable"
 	"snapswarm/common/pointer"
 	"snapswarm/common/snapshot"
@@ -25,7 +26,10 @@ type Holding struct {
 	Snapshot *swarm.Snapshot
 }
 
-const torrentSuffix = ".torrent"
+const (
+	torrentSuffix = ".torrent"
+	channelFile   = "channel" // in the folder of a salt: the link of the channel that it belongs to
+)
 
 // versionDir is the folder of everything that belongs to a version.
 func (p *Peer) versionDir(salt string, v snapshot.Version) string {
@@ -113,6 +117,9 @@ func (p *Peer) Discard(ctx context.Context, h *Holding) error {
 // and reported: the rest must not wait for it.
 func (p *Peer) loadHoldings(ctx context.Context) error {
 	for _, ch := range p.channels {
+		if err := p.claim(ch); err != nil {
+			return err
+		}
 		entries, err := os.ReadDir(filepath.Join(p.settings.DataDir, ch.Salt))
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return fmt.Errorf("look for versions of %s: %w", ch.Salt, err)
@@ -126,6 +133,26 @@ func (p *Peer) loadHoldings(ctx context.Context) error {
 				p.log.WarnContext(ctx, "version on disk cannot be used", "channel", ch.Salt, "version", v, "error", err)
 			}
 		}
+	}
+	return nil
+}
+
+// claim binds the folder of a salt to one channel: another publisher's versions must not be served as
+// those of this one because the operator kept the folder.
+func (p *Peer) claim(ch snapshot.Channel) error {
+	dir := filepath.Join(p.settings.DataDir, ch.Salt)
+	path := filepath.Join(dir, channelFile)
+	b, err := os.ReadFile(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		if err = durable.MkdirAll(dir, 0o755); err == nil {
+			err = durable.WriteFile(path, []byte(ch.String()+"\n"), 0o644)
+		}
+	case err == nil && strings.TrimSpace(string(b)) != ch.String():
+		return daemon.Usagef("%s belongs to another channel (%s): choose another DATA_DIR, or remove that folder", dir, strings.TrimSpace(string(b)))
+	}
+	if err != nil {
+		return daemon.WithCode(daemon.ExitDisk, fmt.Errorf("claim folder of channel %s: %w", ch.Salt, err))
 	}
 	return nil
 }

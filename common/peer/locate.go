@@ -27,6 +27,8 @@ func (p *Peer) Open(ctx context.Context, ch snapshot.Channel, rec pointer.Record
 		return nil, daemon.WithCode(daemon.ExitRefused, err)
 	}
 	if h := p.held(ch.Salt, ptr.InfoHash); h != nil {
+		// A renewed pointer may name another bucket than the one before.
+		h.Snapshot.SetOrigins(distinct(append(p.origins(ch.Salt, h.Version, h.Torrent), p.foundOrigins(ch.Salt, h.Version, h.Torrent, ptr)...)))
 		return h, nil
 	}
 	t, err := p.locate(ctx, ptr)

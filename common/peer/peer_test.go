@@ -276,7 +276,7 @@ func TestDiscardLeavesNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	entries, err := os.ReadDir(filepath.Join(s.DataDir, salt))
-	if err != nil || len(entries) != 0 || len(p.Holdings(salt)) != 0 {
+	if err != nil || len(entries) != 1 || entries[0].Name() != "channel" || len(p.Holdings(salt)) != 0 {
 		t.Errorf("after Discard: %v, %v, %d holdings", entries, err, len(p.Holdings(salt)))
 	}
 }
@@ -327,6 +327,19 @@ func TestASecondProcessIsRefused(t *testing.T) {
 	_, err := peer.Join(t.Context(), s, nil, slog.New(slog.DiscardHandler))
 	if !errors.Is(err, peer.ErrInUse) || !strings.Contains(err.Error(), strconv.Itoa(os.Getpid())) {
 		t.Errorf("second Join = %v, want %v with the pid", err, peer.ErrInUse)
+	}
+}
+
+func TestAFolderBelongsToOneChannel(t *testing.T) {
+	s := settings(t.TempDir())
+	if err := join(t, s).Close(); err != nil {
+		t.Fatal(err)
+	}
+	other := testChannel(t)
+	other.Key[0] ^= 1
+	_, err := peer.Join(t.Context(), s, []snapshot.Channel{other}, slog.New(slog.DiscardHandler))
+	if daemon.ExitOf(err) != daemon.ExitUsage || !strings.Contains(err.Error(), testChannel(t).String()) {
+		t.Errorf("Join with another key = %v (exit %d), want usage and the old link", err, daemon.ExitOf(err))
 	}
 }
 

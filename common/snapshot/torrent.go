@@ -8,6 +8,7 @@ import (
 	"math/bits"
 	"net/url"
 	"strconv"
+	"strings"
 
 	"github.com/anacrolix/torrent/bencode"
 )
@@ -229,15 +230,18 @@ func (t *Torrent) Encode() []byte {
 // given peers, host:port each (x.pe).
 func (t *Torrent) Magnet(peers ...string) string {
 	link := "magnet:?xt=urn:btih:" + t.InfoHash.String() +
-		"&dn=" + url.QueryEscape(t.Name) + "&xl=" + strconv.FormatInt(t.Length, 10)
+		"&dn=" + escape(t.Name) + "&xl=" + strconv.FormatInt(t.Length, 10)
 	for _, o := range t.Origins {
-		link += "&ws=" + url.QueryEscape(o)
+		link += "&ws=" + escape(o)
 	}
 	for _, p := range peers {
-		link += "&x.pe=" + url.QueryEscape(p)
+		link += "&x.pe=" + escape(p)
 	}
 	return link
 }
+
+// escape writes a space as %20: not every client reads a plus sign as one.
+func escape(s string) string { return strings.ReplaceAll(url.QueryEscape(s), "+", "%20") }
 
 // NumPieces is the number of pieces, at least 1.
 func (t *Torrent) NumPieces() int { return len(t.Pieces) / sha1.Size }

@@ -159,8 +159,9 @@ func TestParseTorrentKeepsOnlyWebOrigins(t *testing.T) {
 
 func TestMagnetNamesOriginAndPeer(t *testing.T) {
 	torrent := exampleTorrent(t)
+	torrent.Name = "my chain+1.zst"
 	want := "magnet:?xt=urn:btih:" + torrent.InfoHash.String() +
-		"&dn=chain.tar.zst&xl=600000&ws=https%3A%2F%2Fbucket.example%2Fdaily%2F20261120T060000Z-h1234%2Fchain.tar.zst&x.pe=192.0.2.1%3A6881"
+		"&dn=my%20chain%2B1.zst&xl=600000&ws=https%3A%2F%2Fbucket.example%2Fdaily%2F20261120T060000Z-h1234%2Fchain.tar.zst&x.pe=192.0.2.1%3A6881"
 	if got := torrent.Magnet("192.0.2.1:6881"); got != want {
 		t.Errorf("Magnet = %s, want %s", got, want)
 	}

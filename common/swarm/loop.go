@@ -169,6 +169,16 @@ func (l *loop) startAll() {
 	l.lastPeers = l.lastProgress
 }
 
+// stopAll leaves what readers ask for; what is in flight from origins still arrives.
+func (l *loop) stopAll() {
+	l.base = torrent.PiecePriorityNone
+	l.s.handle.CancelPieces(0, len(l.set))
+	for i := range l.set {
+		l.set[i] = torrent.PiecePriorityNone
+		l.prioritise(i)
+	}
+}
+
 func (l *loop) setOrigins(urls []string) {
 	l.origins.set(urls)
 	l.decide(time.Now())

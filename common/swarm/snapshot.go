@@ -142,6 +142,9 @@ func (s *Snapshot) Err() error { return s.disk.failed() }
 // Start fetches everything in the background from now on.
 func (s *Snapshot) Start() { s.loop.post(func() { s.loop.startAll() }) }
 
+// Stop ends what Start began: from now on only what readers wait for or want is fetched. What is present is seeded on.
+func (s *Snapshot) Stop() { s.loop.post(func() { s.loop.stopAll() }) }
+
 // SetOrigins replaces the complete URLs of the file that pieces may be taken from. What is known of an origin that stays is kept.
 func (s *Snapshot) SetOrigins(urls []string) {
 	urls = append([]string(nil), urls...)

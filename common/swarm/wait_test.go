@@ -52,6 +52,45 @@ func TestReadersGetPiecesOnDemand(t *testing.T) {
 	}
 }
 
+// After Stop nothing comes but what a reader waits for; Start goes on.
+func TestStopFetchesNoMore(t *testing.T) {
+	b, tor := content(t, "data.zst", 200*testPiece, testPiece)
+	o := newOrigin(t, b)
+	c := newClient(t, swarm.Fast(swarm.Config{HTTP: client(t), DownloadLimit: 20 * testPiece}))
+	s := add(t, c, swarm.AddOptions{Torrent: tor, Origins: []string{o.URL}, Background: true})
+	if err := s.WaitPiece(within(t, patient), 0); err != nil {
+		t.Fatal(err)
+	}
+	s.Stop()
+	settled, still := s.Stats().ReceivedOrigin, 0
+	for deadline := time.Now().Add(patient); still < 20; still++ {
+		if time.Now().After(deadline) {
+			t.Fatal("bytes go on arriving after Stop")
+		}
+		time.Sleep(50 * time.Millisecond)
+		if n := s.Stats().ReceivedOrigin; n != settled {
+			settled, still = n, 0
+		}
+	}
+	if s.Stats().Pieces == tor.NumPieces() {
+		t.Fatal("everything had arrived before Stop: the test shows nothing")
+	}
+	missing := 0
+	for s.Have(missing) {
+		missing++
+	}
+	if err := s.WaitPiece(within(t, patient), missing); err != nil {
+		t.Errorf("WaitPiece after Stop = %v", err)
+	}
+	before := s.Stats().Pieces
+	s.Start()
+	for deadline := time.Now().Add(patient); s.Stats().Pieces == before; time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("nothing arrives after Start")
+		}
+	}
+}
+
 func TestWaitPieceFromPeers(t *testing.T) {
 	b, tor := content(t, "data.zst", 60*testPiece, testPiece)
 	seed := newSeed(t, b, tor)

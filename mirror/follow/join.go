@@ -45,18 +45,9 @@ func (c holding) Version() snapshot.Version  { return c.h.Version }
 func (c holding) Torrent() *snapshot.Torrent { return c.h.Torrent }
 func (c holding) Path() string               { return c.h.Snapshot.Path() }
 func (c holding) Start()                     { c.h.Snapshot.Start() }
+func (c holding) Stop()                      { c.h.Snapshot.Stop() }
 func (c holding) Done() <-chan struct{}      { return c.h.Snapshot.Done() }
 func (c holding) Sync() error                { return c.h.Snapshot.Sync() }
-
-// Stop ends the download where package swarm can.
-//
-// BUG: package swarm has no way to stop a download that was started, so one that was given up for a newer
-// version goes on beside it until the process ends.
-func (c holding) Stop() {
-	if s, ok := any(c.h.Snapshot).(interface{ Stop() }); ok {
-		s.Stop()
-	}
-}
 
 func (c holding) Completed() int64 {
 	_, bytes := c.h.Snapshot.Completed()
