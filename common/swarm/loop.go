@@ -156,6 +156,9 @@ func (l *loop) noteProgress(now time.Time) {
 }
 
 func (l *loop) startAll() {
+	if l.base == torrent.PiecePriorityNormal {
+		return
+	}
 	l.base = torrent.PiecePriorityNormal
 	// One call for all is much cheaper than one for each.
 	l.s.handle.DownloadAll()

@@ -108,6 +108,9 @@ func TestNewSnapshotIsServedBeforeItsDataIsHere(t *testing.T) {
 		if _, ok := c.Open(salt, old.Version); !ok {
 			t.Error("the old version is gone at once")
 		}
+		if dataOf(old).isStarted() {
+			t.Error("the old version is fetched beside the new one")
+		}
 		if _, err := c.Ready(t.Context()); err == nil {
 			t.Error("Ready with nothing of the newest version here and nothing received")
 		}

@@ -61,6 +61,12 @@ func (d *fakeData) Start() {
 	d.started = true
 }
 
+func (d *fakeData) Stop() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.started = false
+}
+
 func (d *fakeData) isStarted() bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()

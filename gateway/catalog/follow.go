@@ -57,7 +57,7 @@ func (c *Catalog) update(ctx context.Context, ch *channel, patience time.Duratio
 	return true
 }
 
-// begin fetches the newest version in the background.
+// begin fetches the newest version in the background, and no other.
 func (c *Catalog) begin(ctx context.Context, ch *channel, before *view) {
 	v := ch.view.Load()
 	h, ok := v.holding(v.latest)
@@ -67,6 +67,11 @@ func (c *Catalog) begin(ctx context.Context, ch *channel, before *view) {
 	if v.latest != before.latest {
 		c.log.InfoContext(ctx, "new snapshot", "channel", ch.Salt, "version", h.Version, "file", h.Torrent.Name,
 			"size", h.Torrent.Length, "infohash", h.Torrent.InfoHash)
+	}
+	for _, old := range v.holdings {
+		if old.Version != h.Version {
+			old.Data.Stop()
+		}
 	}
 	h.Data.Start()
 }

@@ -43,6 +43,8 @@ type Data interface {
 	Torrent() *snapshot.Torrent
 	// Start fetches everything in the background; more calls do nothing.
 	Start()
+	// Stop ends that; readers still get what they wait for.
+	Stop()
 	// Done is closed when everything is here.
 	Done() <-chan struct{}
 	// Have reports whether piece i is on disk and verified.
