@@ -106,7 +106,7 @@ func (v *statusView) openBucket(ctx context.Context, cfg StatusConfig, log *slog
 		if v.store, err = cfg.openBucket(log); err != nil {
 			return err
 		}
-		v.sources = append(v.sources, publish.StoreSource(v.store))
+		v.sources = append(v.sources, bucket.PointerSource(v.store))
 	}
 	if cfg.Bucket == "" && cfg.PublicURL == "" {
 		return nil
@@ -114,7 +114,7 @@ func (v *statusView) openBucket(ctx context.Context, cfg StatusConfig, log *slog
 	reader, err := cfg.openPublic(ctx, log, cfg.AllowPrivate)
 	if reader != nil {
 		v.public = reader
-		v.sources = append(v.sources, publish.PublicSource(reader))
+		v.sources = append(v.sources, bucket.PointerSource(reader))
 	}
 	return err
 }

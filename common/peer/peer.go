@@ -134,7 +134,7 @@ func (p *Peer) openResolver(context.Context) error {
 	}
 	sources := []pointer.Source{p.node}
 	for _, b := range p.buckets {
-		sources = append(sources, bucketSource{b})
+		sources = append(sources, bucket.PointerSource(b))
 	}
 	sources = append(sources, signedSource{p.ratchet, p.http, p.isConfigured})
 	p.resolver = pointer.NewResolver(pointer.ResolverConfig{Sources: sources, Ratchet: p.ratchet, Log: p.log})

@@ -2,7 +2,6 @@ package peer
 
 import (
 	"context"
-	"errors"
 	"net/http"
 
 	"snapswarm/common/bucket"
@@ -10,21 +9,12 @@ import (
 	"snapswarm/common/snapshot"
 )
 
-// bucketSource reads pointers from a bucket or gateway that the operator configured.
-type bucketSource struct{ reader *bucket.Reader }
-
-func (s bucketSource) Name() string { return s.reader.String() }
-
-func (s bucketSource) Lookup(ctx context.Context, ch snapshot.Channel) ([]pointer.Record, error) {
-	return readPointer(ctx, s.reader, ch)
-}
-
 // signedSource reads the pointer where the newest one that was accepted says that it lies. A process
 // that was once told about a channel so finds its next snapshot while the DHT does not answer.
 type signedSource struct {
 	ratchet *pointer.Ratchet
 	client  *http.Client
-	known   func(base string) bool // already asked as a bucketSource
+	known   func(base string) bool // one of the operator's buckets, which are asked anyway
 }
 
 func (s signedSource) Name() string { return "signed base URL" }
@@ -42,20 +32,5 @@ func (s signedSource) Lookup(ctx context.Context, ch snapshot.Channel) ([]pointe
 	if err != nil {
 		return nil, err
 	}
-	return readPointer(ctx, reader, ch)
-}
-
-func readPointer(ctx context.Context, r *bucket.Reader, ch snapshot.Channel) ([]pointer.Record, error) {
-	b, err := r.Pointer(ctx, ch.Salt)
-	if errors.Is(err, bucket.ErrNotFound) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	rec, err := pointer.ParseRecord(b)
-	if err != nil {
-		return nil, err
-	}
-	return []pointer.Record{rec}, nil
+	return bucket.PointerSource(reader).Lookup(ctx, ch)
 }

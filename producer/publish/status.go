@@ -1,8 +1,11 @@
 package publish
 
 import (
+	"cmp"
 	"context"
+	"encoding/hex"
 	"errors"
+	"slices"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -199,3 +202,9 @@ func inspectObject(ctx context.Context, store bucket.Store, key string, size int
 	}
 	return o
 }
+
+func sortObjects(objects []ObjectStatus) {
+	slices.SortFunc(objects, func(a, b ObjectStatus) int { return cmp.Compare(a.Key, b.Key) })
+}
+
+func hexOf(sum [32]byte) string { return hex.EncodeToString(sum[:]) }
