@@ -44,7 +44,8 @@ type Config struct {
 	Dir string
 	// Addr is host:port; a random free port of 127.0.0.1 if empty.
 	Addr string
-	// AccessKey and SecretKey are the credentials of the one account; random if empty.
+	// AccessKey and SecretKey are the credentials of the one account. If empty, they are those of the last server on
+	// Dir, or else random.
 	AccessKey string
 	// SecretKey belongs to AccessKey.
 	SecretKey string
@@ -124,16 +125,33 @@ func (c Config) complete() (Config, error) {
 		return c, err
 	}
 	c.Dir = dir
+	if c.Bucket == "" {
+		c.Bucket = "snapshots"
+	}
+	if err := errors.Join(os.MkdirAll(c.data(), 0o755), os.MkdirAll(c.meta(), 0o755)); err != nil {
+		return c, err
+	}
+	return c.withAccount()
+}
+
+// withAccount keeps the credentials, because the buckets belong to the account that made them.
+func (c Config) withAccount() (Config, error) {
+	file := filepath.Join(c.Dir, "account")
+	text, err := os.ReadFile(file)
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return c, err
+	}
+	if last := strings.Fields(string(text)); c.AccessKey == "" && c.SecretKey == "" && len(last) == 2 {
+		c.AccessKey, c.SecretKey = last[0], last[1]
+		return c, nil
+	}
 	if c.AccessKey == "" {
 		c.AccessKey = "AK" + rand.Text()[:18]
 	}
 	if c.SecretKey == "" {
 		c.SecretKey = rand.Text() + rand.Text()[:14]
 	}
-	if c.Bucket == "" {
-		c.Bucket = "snapshots"
-	}
-	return c, errors.Join(os.MkdirAll(c.data(), 0o755), os.MkdirAll(c.meta(), 0o755))
+	return c, os.WriteFile(file, []byte(c.AccessKey+" "+c.SecretKey+"\n"), 0o600) //nolint:gosec // the caller chose the folder
 }
 
 func (c Config) data() string { return filepath.Join(c.Dir, "data") }

@@ -69,7 +69,7 @@ func TestStartedAgainItHasItsObjects(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cfg := s3test.Config{Dir: t.TempDir(), AccessKey: "access", SecretKey: "secret", Bucket: "chain"}
+	cfg := s3test.Config{Dir: t.TempDir(), Bucket: "chain"}
 	first, err := s3test.Start(t.Context(), cfg)
 	if err != nil {
 		t.Fatal(err)
@@ -93,6 +93,7 @@ func TestStartedAgainItHasItsObjects(t *testing.T) {
 	if status, body := request(t, http.MethodGet, second.PublicURL()+"/"+key, ""); status != http.StatusOK || body != "0123456789" {
 		t.Errorf("the object is %d %q after the restart, want it as before", status, body)
 	}
+	put(t, second) // by the same account
 	if err := second.Close(); err != nil {
 		t.Errorf("Close: %v", err)
 	}
