@@ -20,6 +20,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/minio/minio-go/v7"
@@ -70,6 +71,9 @@ type Server struct {
 	cancel context.CancelFunc
 	done   chan error
 	before string // working directory to return to
+
+	closing sync.Once
+	closed  error // what Close returns; set by closing
 }
 
 const (
@@ -273,12 +277,14 @@ func publicRead(bucket string) string {
 // PublicURL is the address under which everybody can read the bucket made at start.
 func (s *Server) PublicURL() string { return s.Endpoint + "/" + s.Bucket }
 
-// Close stops the server, waits until it is gone, and changes back to the working directory of before.
+// Close stops the server, waits until it is gone, and changes back to the working directory of before. It may be called
+// more than once.
 func (s *Server) Close() error {
-	err := s.stop()
-	err = errors.Join(err, os.Chdir(s.before))
-	<-turn
-	return err
+	s.closing.Do(func() {
+		s.closed = errors.Join(s.stop(), os.Chdir(s.before))
+		<-turn
+	})
+	return s.closed
 }
 
 func (s *Server) stop() error {
