@@ -20,27 +20,6 @@ func noise() filler {
 	return func(block []byte) { _, _ = source.Read(block) } // never fails
 }
 
-// mixed is what a database is like: in turns, keys and hashes that nobody can compress, records of which half is the same in
-// all, and text of 16 letters.
-func mixed() filler {
-	const record, same = 128, "account:balance:representative:previous:link:timestamp:sideband:"
-	source := rand.NewChaCha8([32]byte{2})
-	turns := rand.New(source)
-	return func(block []byte) {
-		_, _ = source.Read(block)
-		switch turns.IntN(3) {
-		case 1:
-			for at := 0; at+record <= len(block); at += record {
-				copy(block[at:], same)
-			}
-		case 2:
-			for i := range block {
-				block[i] = 'a' + block[i]&15
-			}
-		}
-	}
-}
-
 // writeData writes size bytes of test data to path and returns their SHA-256 in hex.
 func writeData(ctx context.Context, path string, size int64, fill filler) (string, error) {
 	f, err := os.Create(path)

@@ -1,8 +1,11 @@
 package main
 
 import (
+	"crypto/sha1"
+	"crypto/sha256"
 	"errors"
 	"fmt"
+	"hash"
 	"io"
 	"os"
 	"runtime"
@@ -14,32 +17,50 @@ import (
 	"snapswarm/common/archive"
 )
 
-// encodeAlone is the argument that makes this program a child process which compresses a file and throws the result away.
-const encodeAlone = "encode-alone"
+// The arguments that make this program a child process which compresses a file and throws the result away.
+const (
+	encodeAlone = "encode-alone" // and nothing else
+	encodeHash  = "encode-hash"  // and hashes as much as a snapshot needs
+)
 
-// runEncodeAlone is the least that anybody can do to compress a file on all cores with the encoder and the settings of package
-// archive: no hash, no order, no output. It prints the size of all frames, so that the caller can see that it was the same work.
-func runEncodeAlone(path string, out io.Writer) error {
+// runEncode is the least that anybody can do to compress a file on all cores with the encoder and the settings of package
+// archive: no order, no copies, no output. It prints the size of all frames, so that the caller can see that it was the same
+// work.
+func runEncode(path string, hashes bool, out io.Writer) error {
 	f, err := os.Open(path)
 	if err != nil {
 		return err
 	}
 	defer f.Close()
-	var (
-		wg          sync.WaitGroup
-		next, total atomic.Int64
-		errs        = make([]error, runtime.GOMAXPROCS(0))
-	)
+	e := &encoding{file: f}
+	if hashes {
+		e.sinks = []*sink{{Hash: sha256.New(), raw: true}, {Hash: sha256.New()}, {Hash: sha1.New()}}
+	}
+	var wg sync.WaitGroup
+	errs := make([]error, runtime.GOMAXPROCS(0))
 	for i := range errs {
-		wg.Go(func() { errs[i] = encodeChunks(f, &next, &total) })
+		wg.Go(func() { errs[i] = e.chunks() })
 	}
 	wg.Wait()
-	fmt.Fprintln(out, total.Load())
+	fmt.Fprintln(out, e.total.Load())
 	return errors.Join(errs...)
 }
 
-// encodeChunks takes one chunk after the other until the file ends.
-func encodeChunks(f io.ReaderAt, next, total *atomic.Int64) error {
+type encoding struct {
+	file        io.ReaderAt
+	next, total atomic.Int64 // chunk; bytes of all frames
+	sinks       []*sink
+}
+
+// sink is a hash that sees the chunks in any order: the sum means nothing, the work is that of a real one.
+type sink struct {
+	sync.Mutex
+	hash.Hash
+	raw bool // hashes what goes into the encoder
+}
+
+// chunks takes one chunk after the other until the file ends.
+func (e *encoding) chunks() error {
 	_, level := zstd.EncoderLevelFromString(string(archive.Better))
 	enc, err := zstd.NewWriter(nil,
 		zstd.WithEncoderConcurrency(1), zstd.WithEncoderLevel(level), zstd.WithEncoderCRC(true),
@@ -50,9 +71,11 @@ func encodeChunks(f io.ReaderAt, next, total *atomic.Int64) error {
 	raw := make([]byte, archive.DefaultChunk)
 	frame := make([]byte, 0, 2*archive.DefaultChunk)
 	for {
-		n, err := f.ReadAt(raw, (next.Add(1)-1)*archive.DefaultChunk)
+		n, err := e.file.ReadAt(raw, (e.next.Add(1)-1)*archive.DefaultChunk)
 		if n > 0 {
-			total.Add(int64(len(enc.EncodeAll(raw[:n], frame))))
+			frame = enc.EncodeAll(raw[:n], frame[:0])
+			e.total.Add(int64(len(frame)))
+			e.hash(raw[:n], frame)
 		}
 		if errors.Is(err, io.EOF) {
 			return nil
@@ -60,5 +83,17 @@ func encodeChunks(f io.ReaderAt, next, total *atomic.Int64) error {
 		if err != nil {
 			return err
 		}
+	}
+}
+
+func (e *encoding) hash(raw, frame []byte) {
+	for _, s := range e.sinks {
+		b := frame
+		if s.raw {
+			b = raw
+		}
+		s.Lock()
+		_, _ = s.Write(b) // never fails
+		s.Unlock()
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"runtime"
 	"strings"
 	"syscall"
@@ -25,10 +26,14 @@ type usage struct {
 	detail map[string]float64 // figures that only one program has
 }
 
+// disturbed is the part of the machine that others may take during a run.
+const disturbed = 0.1
+
 // contestant is a program in a comparison.
 type contestant struct {
 	name    string
 	missing string // the program that would have to be installed, empty if all is there
+	writes  int64  // about how many bytes it writes
 	// run does the work once. dir is empty, and removed afterwards.
 	run func(ctx context.Context, dir string) (usage, error)
 }
@@ -51,7 +56,7 @@ func (b *bench) compare(ctx context.Context, rounds int, contestants []contestan
 			if results[i].missing != "" {
 				continue
 			}
-			u, err := b.once(ctx, c)
+			u, err := b.undisturbed(ctx, c)
 			if err != nil {
 				return nil, fmt.Errorf("%s: %w", c.name, err)
 			}
@@ -62,6 +67,24 @@ func (b *bench) compare(ctx context.Context, rounds int, contestants []contestan
 	return results, nil
 }
 
+// undisturbed repeats a run that others got in the way of, and returns the one that they disturbed least. What the run itself
+// took plays no part in that choice.
+func (b *bench) undisturbed(ctx context.Context, c contestant) (best usage, err error) {
+	for try := range b.retries + 1 {
+		u, err := b.once(ctx, c)
+		if err != nil {
+			return usage{}, err
+		}
+		if try == 0 || u.others < best.others {
+			best = u
+		}
+		if best.others <= disturbed {
+			break
+		}
+	}
+	return best, nil
+}
+
 func (b *bench) once(ctx context.Context, c contestant) (u usage, err error) {
 	dir, err := b.folder("run")
 	if err != nil {
@@ -69,15 +92,36 @@ func (b *bench) once(ctx context.Context, c contestant) (u usage, err error) {
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 	syscall.Sync() // what the run before has written must not be paid for by this one
+	if err := prefault(dir, c.writes); err != nil {
+		return usage{}, err
+	}
 	if err := b.quiet(ctx); err != nil {
 		return usage{}, err
 	}
 	return c.run(ctx, dir)
 }
 
+// prefault uses memory once for every byte of c's output. In a virtual machine memory that the host has yet to provide costs
+// some milliseconds for each MiB when it is used first, ten times what it takes to write the same bytes into memory that is
+// there; which of the contestants has to pay would be chance. The bytes never reach the disk.
+func prefault(dir string, size int64) (err error) {
+	f, err := os.Create(filepath.Join(dir, "prefault"))
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, f.Close(), os.Remove(f.Name())) }()
+	block := make([]byte, 1<<20)
+	for ; size > 0; size -= int64(len(block)) {
+		if _, err := f.Write(block); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // quiet waits until most of the machine is idle, at most as long as was asked for.
 func (b *bench) quiet(ctx context.Context) error {
-	const look, enough = 500 * time.Millisecond, 0.1
+	const look = 500 * time.Millisecond
 	for deadline := time.Now().Add(b.settle); time.Now().Before(deadline); {
 		m := startMeter(nil)
 		select {
@@ -85,7 +129,7 @@ func (b *bench) quiet(ctx context.Context) error {
 			return context.Cause(ctx)
 		case <-time.After(look):
 		}
-		if busy := m.stop().others; busy < enough {
+		if busy := m.stop().others; busy <= disturbed {
 			return nil
 		}
 	}

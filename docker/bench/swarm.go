@@ -86,9 +86,9 @@ func measureSwarm(ctx context.Context, b *bench, dir string) (section, error) {
 	}
 	defer stop()
 	results, err := b.compare(ctx, 2*b.rounds-1, []contestant{
-		{name: "mirror --once", run: func(ctx context.Context, dir string) (usage, error) { return b.mirrorOnce(ctx, s, dir) }},
-		{name: "libtorrent", missing: unlessLibtorrent(ctx), run: func(ctx context.Context, dir string) (usage, error) { return b.leech(ctx, s, dir) }},
-		{name: "aria2c", missing: unlessInstalled("aria2c"), run: func(ctx context.Context, dir string) (usage, error) {
+		{name: "mirror --once", writes: s.size, run: func(ctx context.Context, dir string) (usage, error) { return b.mirrorOnce(ctx, s, dir) }},
+		{name: "libtorrent", writes: s.size, missing: unlessLibtorrent(ctx), run: func(ctx context.Context, dir string) (usage, error) { return b.leech(ctx, s, dir) }},
+		{name: "aria2c", writes: s.size, missing: unlessInstalled("aria2c"), run: func(ctx context.Context, dir string) (usage, error) {
 			u, err := b.measure(b.aria2(ctx, s, dir, tracker))
 			return u, errors.Join(err, checkData(filepath.Join(dir, swarmFile), s.sha256))
 		}},
