@@ -27,7 +27,8 @@ build: ## build bin/producer, bin/mirror and bin/gateway, static
 	CGO_ENABLED=0 go build -trimpath -o bin/ ./producer ./mirror ./gateway
 
 demo: ## a whole swarm on this machine; CHECK=1 checks it and exits, DEMO_DIR keeps its state
-	go run ./docker/demo
+	@go build -o bin/demo ./docker/demo
+	@bin/demo
 
 test: ## all tests that need nothing but Go
 	go test ./...
