@@ -32,6 +32,7 @@ type Peer struct {
 	buckets   []*bucket.Reader
 	ratchet   *pointer.Ratchet
 	resolver  *pointer.Resolver
+	lost      chan pointer.Record // to be put back into the DHT
 
 	closeOnce sync.Once
 	closeErr  error
@@ -44,7 +45,7 @@ type Peer struct {
 // on disk of the channels. ctx bounds only the start. Errors carry the exit code of their reason.
 // The caller calls Run, and Close at the end.
 func Join(ctx context.Context, s Settings, channels []snapshot.Channel, log *slog.Logger) (*Peer, error) {
-	p := &Peer{settings: s, log: log, channels: channels, holdings: make(map[string][]*Holding)}
+	p := &Peer{settings: s, log: log, channels: channels, holdings: make(map[string][]*Holding), lost: make(chan pointer.Record, 1)}
 	if err := p.join(ctx); err != nil {
 		return nil, errors.Join(err, p.Close())
 	}
@@ -151,8 +152,13 @@ func (p *Peer) isConfigured(base string) bool {
 	return false
 }
 
-// Run keeps the DHT node's routing table good until ctx ends.
+// Run keeps the DHT node's routing table good, and puts pointers into the DHT that Resolve missed there, until ctx ends.
 func (p *Peer) Run(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	var wg sync.WaitGroup
+	wg.Go(func() { p.restore(ctx) })
+	defer wg.Wait()
+	defer cancel()
 	return p.node.Run(ctx)
 }
 
@@ -194,6 +200,7 @@ func (p *Peer) HTTP() *http.Client { return p.http }
 // [pointer.Resolver.Resolve] for result and errors, which carry exit codes.
 func (p *Peer) Resolve(ctx context.Context, ch snapshot.Channel) (pointer.Resolution, error) {
 	res, err := p.resolver.Resolve(ctx, ch)
+	p.missed(res)
 	switch {
 	case errors.Is(err, pointer.ErrAllRefused):
 		err = daemon.WithCode(daemon.ExitRefused, err)

@@ -216,6 +216,33 @@ func TestDHTAndPeersAloneAfterTheBucketIsGone(t *testing.T) {
 }
 
 // put stores the record in the seeder's node, from the leech, which never looks into its own store.
+// TestAPointerFromTheBucketReachesTheDHT has a process that knows a pointer from a bucket alone; the first DHT node that it
+// meets later has nothing but it.
+func TestAPointerFromTheBucketReachesTheDHT(t *testing.T) {
+	url, fill := bucketOf(t)
+	pub := publish(t, url)
+	fill(pub)
+	first := settings(t.TempDir())
+	first.BucketURL = []string{url}
+	holder := join(t, first)
+	if _, err := holder.Resolve(t.Context(), testChannel(t)); err != nil {
+		t.Fatal(err)
+	}
+	second := settings(t.TempDir())
+	second.DHTBootstrap = daemon.HostPorts{"127.0.0.1:" + strconv.Itoa(holder.Port())}
+	newcomer := join(t, second)
+	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(50 * time.Millisecond) {
+		_, _ = holder.Resolve(t.Context(), testChannel(t)) // as all do regularly
+		res, err := newcomer.Resolve(t.Context(), testChannel(t))
+		if err == nil && res.Record.Equal(pub.record) {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("the newcomer finds no pointer: %v", err)
+		}
+	}
+}
+
 func put(t *testing.T, p *peer.Peer, rec pointer.Record) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
