@@ -13,7 +13,7 @@ APT_PACKAGES := aria2 chromium curl gcc libc6-dev nginx-light python3-libtorrent
 E2E_PACKAGES = $(sort $(dir $(shell grep -rl --include='*_test.go' '^//go:build e2e' .)))
 
 FUZZTIME ?= 30s
-BENCH    ?= .
+BENCH    ?=
 SOAKTIME ?= 10m
 SOAKRUNS ?= 20
 
@@ -54,8 +54,8 @@ fuzz: ## every fuzz target for FUZZTIME=30s
 	@grep -rHoE --include='*_test.go' '^func Fuzz[A-Za-z0-9_]*' . | sed 's|/[^/]*:func | |' | sort | while read -r dir target; do \
 		echo "== $$dir $$target"; go test -run='^$$' -fuzz="^$$target$$" -fuzztime=$(FUZZTIME) "$$dir" </dev/null || exit 1; done
 
-bench: ## benchmarks; BENCH=regexp chooses
-	go test -run='^$$' -bench='$(BENCH)' -benchmem -timeout 60m ./...
+bench: ## the commands beside other programs, 10 minutes; BENCH=publish, swarm or gateway chooses
+	go run ./docker/bench $(BENCH)
 
 soak: ## hours: fuzz SOAKTIME=10m per target, the tests SOAKRUNS=20 times under the race detector
 	$(MAKE) fuzz FUZZTIME=$(SOAKTIME)

@@ -2,7 +2,7 @@
 // 127.0.0.1 of this machine, and prints a report in Markdown: wall time, CPU time, memory, ratios, and for each bar that is
 // set whether it was met.
 //
-//	go run ./docker/bench                   everything, some minutes
+//	go run ./docker/bench                   everything, about 10 minutes
 //	go run ./docker/bench publish           one measurement
 //	go run ./docker/bench -scale 0.05       a twentieth of the data: a quick look, whose figures mean little
 //
@@ -19,6 +19,8 @@
 //     times rather than wall times.
 //   - Files come from the page cache. No network is involved: DHT, UPnP, LSD and PEX of foreign clients are off.
 //   - Every file that was transferred is compared with its source, outside of the time that is measured.
+//
+// Benchmarks of single packages are Go's own: go test -run='^$' -bench=. ./...
 //
 // A program that is not installed is reported as such and left out. Its data, 5 GB at most, lies in a temporary folder (-dir),
 // which is removed at the end, also after Ctrl-C.

@@ -11,6 +11,7 @@ type metric func(usage) float64
 func wallSeconds(u usage) float64   { return u.wall.Seconds() }
 func cpuSeconds(u usage) float64    { return u.cpu.Seconds() }
 func serverSeconds(u usage) float64 { return u.server.Seconds() }
+func bothSeconds(u usage) float64   { return (u.cpu + u.server).Seconds() }
 func peakMiB(u usage) float64       { return float64(u.memory) / (1 << 20) }
 func othersPercent(u usage) float64 { return 100 * u.others }
 

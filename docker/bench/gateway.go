@@ -51,15 +51,18 @@ func measureGateway(ctx context.Context, b *bench, dir string) (section, error) 
 	return section{
 		title: fmt.Sprintf("gateway: %d MiB that is complete, from the page cache, with curl", g.size>>20),
 		notes: []string{
-			"nginx sends the gateway's own file with sendfile. CPU s is that of curl, server CPU s that of the server for one whole file.",
+			"nginx sends the gateway's own file with sendfile. CPU s is that of curl, server CPU s that of the server, for one whole file; which of the",
+			"two the kernel charges for a packet on the loopback interface is partly chance, so that their sum is the better figure.",
 			fmt.Sprintf("The gateway's peak memory since its start was %s.", orUnknown(g.server.memory())),
 		},
 		table: tabulate(results, standard(g.size, figure("server CPU s", "%.3f", serverSeconds))),
 		bars: []bar{
-			beside("wall time of the gateway, of nginx's: whole file", results[0], results[1], wallSeconds),
+			beside("wall time of the gateway, of nginx: whole file", results[0], results[1], wallSeconds),
 			beside("wall time, ranges", results[2], results[3], wallSeconds),
 			beside("server's CPU time, whole file", results[0], results[1], serverSeconds),
 			beside("server's CPU time, ranges", results[2], results[3], serverSeconds),
+			beside("both sides' CPU time, whole file", results[0], results[1], bothSeconds),
+			beside("both sides' CPU time, ranges", results[2], results[3], bothSeconds),
 			bodies,
 		},
 		after: traced,

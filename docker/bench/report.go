@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"regexp"
 	"runtime"
 	"slices"
 	"strings"
@@ -143,19 +144,22 @@ func machineFacts(ctx context.Context) []fact {
 	add("memory", statusLine("/proc/meminfo", "MemTotal"))
 	add("kernel", firstLine(ctx, "uname", "-sr"))
 	add("Go", runtime.Version())
-	versions := []string{
-		installed(firstLine(ctx, "zstd", "-V"), "zstd"), installed(firstLine(ctx, "aria2c", "-v"), "aria2"), installed(libtorrentVersion(ctx), "libtorrent"),
-		installed(firstLine(ctx, "nginx", "-v"), "nginx"), installed(firstLine(ctx, "curl", "-V"), "curl"), installed(firstLine(ctx, "strace", "-V"), "strace"),
+	versions := []string{installed("libtorrent", libtorrentVersion(ctx))}
+	for _, p := range [][2]string{{"zstd", "-V"}, {"aria2c", "-v"}, {"nginx", "-v"}, {"curl", "-V"}, {"strace", "-V"}} {
+		versions = append(versions, installed(p[0], firstLine(ctx, p[0], p[1])))
 	}
-	add("beside", strings.Join(versions, "; "))
+	add("beside", strings.Join(versions, ", "))
 	return facts
 }
 
-func installed(version, name string) string {
-	if version == "" {
-		return name + " not installed"
+var versionNumber = regexp.MustCompile(`\d+(\.\d+)+`)
+
+// installed names a program with the version that is found in what it prints.
+func installed(name, prints string) string {
+	if prints == "" {
+		return name + " (not installed)"
 	}
-	return version
+	return name + " " + versionNumber.FindString(prints)
 }
 
 // firstLine is the first line that a program prints, empty if it fails.
@@ -165,7 +169,7 @@ func firstLine(ctx context.Context, name string, args ...string) string {
 		return ""
 	}
 	line, _, _ := strings.Cut(strings.TrimSpace(string(out)), "\n")
-	return strings.Trim(line, "* ")
+	return line
 }
 
 // loadAverage is that of the last minute.
