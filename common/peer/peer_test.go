@@ -215,7 +215,6 @@ func TestDHTAndPeersAloneAfterTheBucketIsGone(t *testing.T) {
 	}
 }
 
-// put stores the record in the seeder's node, from the leech, which never looks into its own store.
 // TestAPointerFromTheBucketReachesTheDHT has a process that knows a pointer from a bucket alone; the first DHT node that it
 // meets later has nothing but it.
 func TestAPointerFromTheBucketReachesTheDHT(t *testing.T) {
@@ -243,6 +242,7 @@ func TestAPointerFromTheBucketReachesTheDHT(t *testing.T) {
 	}
 }
 
+// put stores the record in the seeder's node, from the leech, which never looks into its own store.
 func put(t *testing.T, p *peer.Peer, rec pointer.Record) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
