@@ -28,8 +28,9 @@ import (
 	"snapswarm/gateway/serve"
 )
 
-// grace is how long downloads under way may go on when the process stops.
-const grace = 10 * time.Second
+// grace is how long downloads under way may go on when the process stops. Docker kills after 10 s, and leaving the swarm in
+// order takes some of them.
+const grace = 7 * time.Second
 
 func main() { daemon.Main(newCommand()) }
 
