@@ -322,6 +322,9 @@ func TestOnceSaysWhatWentWrong(t *testing.T) {
 						t.Errorf("error %q does not say %q", err, w)
 					}
 				}
+				if left, err := filepath.Glob(filepath.Join(s.peer.dir, "daily", "extracted", "*")); err != nil || len(left) != 0 {
+					t.Errorf("%q is left of what was to be unpacked, %v", left, err)
+				}
 			})
 		})
 	}

@@ -79,6 +79,7 @@ func (u *unpacker) run(ctx context.Context, cp Copy, progress *daemon.Progress, 
 	if err := u.extract(ctx, cp, task); err != nil {
 		if !errors.Is(err, ErrDisk) && ctx.Err() == nil {
 			_ = os.Remove(u.marker(cp.Version()))
+			_ = os.Remove(u.folder(cp.Version())) // only if it is empty, as that of a single file now is
 		}
 		return "", err
 	}
