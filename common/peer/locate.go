@@ -2,10 +2,13 @@ package peer
 
 import (
 	"context"
+	"crypto/sha1"
 	"errors"
 	"fmt"
 	"slices"
 	"time"
+
+	"github.com/anacrolix/torrent/bencode"
 
 	"snapswarm/common/bucket"
 	"snapswarm/common/daemon"
@@ -33,7 +36,11 @@ func (p *Peer) Open(ctx context.Context, ch snapshot.Channel, rec pointer.Record
 	}
 	t, err := p.locate(ctx, ptr)
 	if err != nil {
-		return nil, daemon.WithCode(daemon.ExitNoData, fmt.Errorf("find torrent %s of %s: %w", ptr.InfoHash, ch.Salt, err))
+		code := daemon.ExitNoData
+		if errors.Is(err, errSigned) {
+			code = daemon.ExitVerification
+		}
+		return nil, daemon.WithCode(code, fmt.Errorf("find torrent %s of %s: %w", ptr.InfoHash, ch.Salt, err))
 	}
 	v := versionOf(rec, t)
 	t.Origins = p.foundOrigins(ch.Salt, v, t, ptr)
@@ -57,18 +64,17 @@ func (p *Peer) locate(ctx context.Context, ptr pointer.Pointer) (*snapshot.Torre
 		answers <- answer{t, err}
 	}()
 	first := <-answers
-	if first.err == nil {
+	if first.err == nil || errors.Is(first.err, errSigned) {
 		cancel()
 	}
 	second := <-answers // both have let go of the info-hash before it is added for real
 	cancel()
-	if first.err != nil {
-		first, second = second, first
+	for _, a := range []answer{first, second} {
+		if a.err == nil || errors.Is(a.err, errSigned) {
+			return a.t, a.err
+		}
 	}
-	if first.err != nil {
-		return nil, errors.Join(first.err, second.err)
-	}
-	return first.t, nil
+	return nil, errors.Join(first.err, second.err)
 }
 
 // torrentFromBuckets asks every base address until one has the torrent or ctx ends.
@@ -81,8 +87,8 @@ func (p *Peer) torrentFromBuckets(ctx context.Context, ptr pointer.Pointer) (*sn
 		var errs []error
 		for _, r := range readers {
 			t, err := torrentFrom(ctx, r, ptr)
-			if err == nil {
-				return t, nil
+			if err == nil || errors.Is(err, errSigned) {
+				return t, err
 			}
 			errs = append(errs, err)
 		}
@@ -113,9 +119,23 @@ func torrentFrom(ctx context.Context, r *bucket.Reader, ptr pointer.Pointer) (*s
 	}
 	t, err := snapshot.ParseTorrent(b)
 	if err != nil {
+		if isSigned(b, ptr) {
+			err = fmt.Errorf("%w: %w", errSigned, err)
+		}
 		return nil, fmt.Errorf("torrent from %s: %w", r, err)
 	}
 	return t, checkTorrent(r.String(), t, ptr)
+}
+
+// errSigned is about a torrent that is the very one that was signed and yet unusable: nobody can have a better one.
+var errSigned = errors.New("the publisher signed it so")
+
+// isSigned reports whether the torrent that b should be has the signed info-hash, whatever is in it.
+func isSigned(b []byte, ptr pointer.Pointer) bool {
+	var meta struct {
+		Info bencode.Bytes `bencode:"info"`
+	}
+	return bencode.Unmarshal(b, &meta) == nil && sha1.Sum(meta.Info) == ptr.InfoHash
 }
 
 // checkTorrent compares what was found with what was signed.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/ed25519"
+	"crypto/sha1"
 	"crypto/sha256"
 	"errors"
 	"io"
@@ -305,6 +306,29 @@ func TestDiscardLeavesNothing(t *testing.T) {
 	entries, err := os.ReadDir(filepath.Join(s.DataDir, salt))
 	if err != nil || len(entries) != 1 || entries[0].Name() != "channel" || len(p.Holdings(salt)) != 0 {
 		t.Errorf("after Discard: %v, %v, %d holdings", entries, err, len(p.Holdings(salt)))
+	}
+}
+
+// TestASignedTorrentThatCannotBeUsedEndsTheSearch: no other source can have a better one.
+func TestASignedTorrentThatCannotBeUsedEndsTheSearch(t *testing.T) {
+	base, fill := bucketOf(t)
+	pub := publish(t, "")
+	bad := *pub.torrent
+	bad.Info = bytes.Replace(bad.Info, []byte("9:chain.zst"), []byte("9:../in.zst"), 1)
+	bad.InfoHash, bad.InfoSHA256 = sha1.Sum(bad.Info), sha256.Sum256(bad.Info)
+	rec, err := pointer.Sign(testKey(), salt, time.Now().UnixMilli(), pointer.Pointer{InfoHash: bad.InfoHash, InfoSHA256: &bad.InfoSHA256})
+	if err != nil {
+		t.Fatal(err)
+	}
+	pub.torrent = &bad
+	fill(pub)
+	s := settings(t.TempDir())
+	s.BucketURL = []string{base}
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	_, err = join(t, s).Open(ctx, testChannel(t), rec)
+	if err == nil || !strings.Contains(err.Error(), `"../in.zst"`) || daemon.ExitOf(err) != daemon.ExitVerification || ctx.Err() != nil {
+		t.Errorf("Open = %v (exit %d), %v; want a refusal at once and exit 31", err, daemon.ExitOf(err), ctx.Err())
 	}
 }
 
