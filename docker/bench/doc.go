@@ -13,9 +13,9 @@
 //   - The wall time is that of the whole process, from its start to its end, unless a note says otherwise.
 //   - CPU time and peak memory come from the kernel's accounts of the processes. The peak of a child is never below that of
 //     this program itself, which therefore stays small.
-//   - Before each run dirty pages are written out, memory for what it will write is used once (which a virtual machine pays for
-//     dearly), and the machine may come to rest for up to -settle. A run during which other processes took more than a tenth of
-//     the machine is repeated, -retries times at most. What they took is part of the report: above a few percent, trust CPU
+//   - Before each run dirty pages are written out, and memory for what it will write is used once, which a virtual machine pays
+//     for dearly. Then a busy machine may come to rest, and a run during which other processes took more than a tenth of the
+//     machine is repeated, until -patience is used up. What they took is part of the report: above a few percent, trust CPU
 //     times rather than wall times.
 //   - Files come from the page cache. No network is involved: DHT, UPnP, LSD and PEX of foreign clients are off.
 //   - Every file that was transferred is compared with its source, outside of the time that is measured.

@@ -19,7 +19,7 @@ func TestReport(t *testing.T) {
 		t.Fatalf("build: %v\n%s", err, b)
 	}
 	dir := t.TempDir()
-	cmd := exec.CommandContext(t.Context(), program, "-rounds=1", "-scale=0.01", "-settle=0", "-retries=0", "-dir="+dir)
+	cmd := exec.CommandContext(t.Context(), program, "-rounds=1", "-scale=0.01", "-patience=0", "-dir="+dir)
 	var log strings.Builder
 	cmd.Stderr = &log
 	b, err := cmd.Output()

@@ -44,13 +44,12 @@ func main() {
 
 // options are the flags.
 type options struct {
-	rounds  int
-	scale   float64
-	settle  time.Duration
-	retries int
-	dir     string
-	bin     string
-	names   []string
+	rounds   int
+	scale    float64
+	patience time.Duration
+	dir      string
+	bin      string
+	names    []string
 }
 
 func run(ctx context.Context, out, log io.Writer) error {
@@ -96,8 +95,7 @@ func parse() (options, error) {
 	}
 	f.IntVar(&o.rounds, "rounds", 3, "how often each program runs, or more where a run is short")
 	f.Float64Var(&o.scale, "scale", 1, "size of the data as a part of the full size, for which the bars are set")
-	f.DurationVar(&o.settle, "settle", 10*time.Second, "how long to wait for a quiet machine before each run, at most")
-	f.IntVar(&o.retries, "retries", 2, "how often to repeat a run during which others took more than a tenth of the machine")
+	f.DurationVar(&o.patience, "patience", 5*time.Minute, "how long to wait for a quiet machine and to repeat disturbed runs, in all")
 	f.StringVar(&o.dir, "dir", "", "folder for temporary data (default: the system's)")
 	f.StringVar(&o.bin, "bin", "", "folder with the programs producer, mirror and gateway (default: they are built)")
 	err := f.Parse(os.Args[1:])

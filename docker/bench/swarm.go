@@ -106,8 +106,8 @@ func measureSwarm(ctx context.Context, b *bench, dir string) (section, error) {
 		notes: []string{
 			"The seed is `producer serve`; nobody else has the data. Wall time is that of the process. The transfer is what mirror (until all pieces",
 			"are verified and on disk) and libtorrent (until all pieces are verified) say it took; mirror then syncs and checks the signed SHA-256 of",
-			"the whole file, which the others do not. libtorrent connects to its first peer half a second late, whatever the size. The seed's",
-			"CPU time is not in that of the client.",
+			"the whole file, which the others do not. libtorrent needs about 0.6 s before its first byte, whatever the size. The",
+			"seed's CPU time is not in that of the client.",
 		},
 		table: tabulate(results, standard(s.size, figure("seed CPU s", "%.2f", serverSeconds), times(libtorrent), sometimes("transfer s", "transfer"), sometimes("SHA-256 s", "verify"))),
 		bars:  []bar{timesAtMost("wall time of mirror --once, of libtorrent", ours, libtorrent, swarmTimes), transfer},
