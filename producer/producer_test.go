@@ -102,6 +102,7 @@ func TestBadInput(t *testing.T) {
 		{"a missing key file", "AUTHORITY_KEY_FILE=/nonexistent", nil, daemon.ExitUsage, "AUTHORITY_KEY"},
 		{"another channel's link", "CHANNEL=" + other, nil, daemon.ExitUsage, "CHANNEL belongs to"},
 		{"a reserved name", "DHT_SALT=latest", nil, daemon.ExitUsage, "DHT_SALT"},
+		{"a data folder that is a file", "DATA_DIR=/etc/passwd", nil, daemon.ExitDisk, "DATA_DIR"},
 		{"no bucket", "BUCKET=", nil, daemon.ExitUsage, "BUCKET is not set"},
 		{"a bucket of no kind", "BUCKET=ftp://x", nil, daemon.ExitUsage, "s3://name/prefix"},
 		{"a missing directory", "BUCKET=file:///nonexistent/dir", nil, daemon.ExitBucket, "create the directory"},

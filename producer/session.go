@@ -13,6 +13,7 @@ import (
 	"snapswarm/common/archive"
 	"snapswarm/common/bucket"
 	"snapswarm/common/daemon"
+	"snapswarm/common/durable"
 	"snapswarm/common/peer"
 	"snapswarm/common/snapshot"
 	"snapswarm/common/telemetry"
@@ -60,6 +61,9 @@ func (s *session) open(ctx context.Context, p plan) error {
 	cfg, err := p.publisher(ctx, s)
 	if err != nil {
 		return err
+	}
+	if err := durable.MkdirAll(cfg.DataDir, 0o755); err != nil {
+		return daemon.WithCode(daemon.ExitDisk, fmt.Errorf("DATA_DIR: %w", err))
 	}
 	network := &network{}
 	cfg.Network = network

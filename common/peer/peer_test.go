@@ -399,19 +399,20 @@ func TestWantedChannels(t *testing.T) {
 	for name, c := range map[string]struct {
 		set  func(*peer.Settings)
 		want int
+		name string // of the setting that the error names
 	}{
-		"one link":        {func(s *peer.Settings) { s.Channel = daemon.List{link} }, 1},
-		"key and salt":    {func(s *peer.Settings) { s.AuthorityPubkey = strings.Repeat("3b", 32); s.DHTSalt = "daily" }, 1},
-		"nothing":         {func(*peer.Settings) {}, 0},
-		"the same twice":  {func(s *peer.Settings) { s.Channel = daemon.List{link, link} }, 0},
-		"no link":         {func(s *peer.Settings) { s.Channel = daemon.List{"daily"} }, 0},
-		"a broken key":    {func(s *peer.Settings) { s.AuthorityPubkey = "abc" }, 0},
-		"a reserved salt": {func(s *peer.Settings) { s.AuthorityPubkey = strings.Repeat("3b", 32); s.DHTSalt = "latest" }, 0},
+		"one link":        {func(s *peer.Settings) { s.Channel = daemon.List{link} }, 1, ""},
+		"key and salt":    {func(s *peer.Settings) { s.AuthorityPubkey = strings.Repeat("3b", 32); s.DHTSalt = "daily" }, 1, ""},
+		"nothing":         {func(*peer.Settings) {}, 0, "CHANNEL"},
+		"the same twice":  {func(s *peer.Settings) { s.Channel = daemon.List{link, link} }, 0, "CHANNEL"},
+		"no link":         {func(s *peer.Settings) { s.Channel = daemon.List{"daily"} }, 0, "CHANNEL"},
+		"a broken key":    {func(s *peer.Settings) { s.AuthorityPubkey = "abc" }, 0, "AUTHORITY_PUBKEY"},
+		"a reserved salt": {func(s *peer.Settings) { s.AuthorityPubkey = strings.Repeat("3b", 32); s.DHTSalt = "latest" }, 0, "DHT_SALT"},
 	} {
 		s := peer.Settings{}
 		c.set(&s)
 		got, err := s.Wanted()
-		if len(got) != c.want || (c.want == 0 && daemon.ExitOf(err) != daemon.ExitUsage) {
+		if len(got) != c.want || (c.want == 0 && (daemon.ExitOf(err) != daemon.ExitUsage || !strings.Contains(err.Error(), c.name))) {
 			t.Errorf("%s: Wanted = %d channels, %v (exit %d)", name, len(got), err, daemon.ExitOf(err))
 		}
 	}

@@ -1,6 +1,7 @@
 package peer
 
 import (
+	"fmt"
 	"time"
 
 	"snapswarm/common/daemon"
@@ -38,7 +39,7 @@ func (s *Settings) parseChannels() ([]snapshot.Channel, error) {
 	for _, link := range s.Channel {
 		ch, err := snapshot.ParseChannel(link)
 		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("CHANNEL: %w", err)
 		}
 		channels = append(channels, ch)
 	}
@@ -47,8 +48,11 @@ func (s *Settings) parseChannels() ([]snapshot.Channel, error) {
 	}
 	key, err := snapshot.ParseKey(s.AuthorityPubkey)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("AUTHORITY_PUBKEY: %w", err)
 	}
 	ch, err := snapshot.NewChannel(key, s.DHTSalt)
-	return append(channels, ch), err
+	if err != nil {
+		return nil, fmt.Errorf("DHT_SALT: %w", err)
+	}
+	return append(channels, ch), nil
 }
