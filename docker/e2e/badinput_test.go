@@ -6,7 +6,7 @@ import (
 	"archive/tar"
 	"bytes"
 	"crypto/ed25519"
-	"crypto/sha1" //nolint:gosec // an info-hash is one
+	"crypto/sha1"
 	"crypto/sha256"
 	"fmt"
 	"os"

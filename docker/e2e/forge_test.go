@@ -49,7 +49,6 @@ func (w *world) key() ed25519.PrivateKey {
 // forged is a snapshot that can be wrong in every way.
 type forged struct {
 	raw     []byte
-	tar     bool
 	archive []byte
 	torrent *snapshot.Torrent
 	version snapshot.Version

@@ -254,14 +254,18 @@ func (w *world) sameTree(got, want string) {
 	if len(b) < 2 {
 		w.t.Fatalf("%s holds nothing to compare with", want)
 	}
+	var wrong []string
 	for path, line := range b {
 		if a[path] != line {
-			w.t.Errorf("%s is %q, want %q", path, a[path], line)
+			wrong = append(wrong, fmt.Sprintf("%s is %q, want %q", path, a[path], line))
 		}
 		delete(a, path)
 	}
 	for path := range a {
-		w.t.Errorf("%s should not be there", path)
+		wrong = append(wrong, path+" should not be there")
+	}
+	if len(wrong) > 0 {
+		w.t.Errorf("%s is not like %s in %d entries, such as:\n%s", got, want, len(wrong), strings.Join(wrong[:min(5, len(wrong))], "\n"))
 	}
 }
 

@@ -1,0 +1,129 @@
+//go:build e2e && linux
+
+package e2e_test
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"snapswarm/common/bucket"
+	"snapswarm/docker/stack"
+)
+
+// smallDisk is a file system of some MiB.
+func smallDisk(t *testing.T, size string) string {
+	t.Helper()
+	dir := t.TempDir()
+	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size="+size); err != nil {
+		t.Skipf("needs to mount a small tmpfs, as root: %v", err)
+	}
+	t.Cleanup(func() {
+		if err := syscall.Unmount(dir, syscall.MNT_DETACH); err != nil {
+			t.Error(err)
+		}
+	})
+	return dir
+}
+
+// TestFullDisks lets each command meet a disk that is too small, and one that fills up on the way.
+func TestFullDisks(t *testing.T) {
+	w := newWorld(t)
+	source := w.ledger(1 << 20)
+	if e := w.run("publisher", "producer", []string{"publish", source}, nil); e.code != 0 {
+		t.Fatal(e)
+	}
+	before := w.object(bucket.PointerKey(w.Channel.Salt))
+	big := filepath.Join(t.TempDir(), "big")
+	w.write(big, random(5, 24<<20), 0o644)
+
+	t.Run("producer", func(t *testing.T) {
+		w := w.in(t)
+		dir := smallDisk(t, "12m")
+		w.run("publisher", "producer", []string{"publish", big}, stack.Env{"DATA_DIR": dir, "LOG_LEVEL": "error"}).says(t, "producer", 30, dir)
+		w.unchanged(before)
+	})
+	t.Run("producer from a stream of unknown size", func(t *testing.T) {
+		w := w.in(t)
+		dir := smallDisk(t, "12m")
+		env := w.publisherEnv()
+		env["DATA_DIR"], env["LOG_LEVEL"], env["NAME"] = dir, "error", "big.zst"
+		w.shell(t.TempDir(), "producer publish - < "+big, env).says(t, "producer", 30, "space")
+		w.unchanged(before)
+		if left := w.largeIn(dir); left != "" {
+			t.Errorf("%s was left on the full disk", left)
+		}
+	})
+	t.Run("a directory as the bucket", func(t *testing.T) {
+		w := w.in(t)
+		dir := smallDisk(t, "12m")
+		e := w.run("publisher", "producer", []string{"publish", big}, stack.Env{"BUCKET": "file://" + dir, "PUBLIC_URL": "", "LOG_LEVEL": "error"})
+		e.says(t, "producer", 30, dir)
+	})
+
+	if e := w.run("publisher", "producer", []string{"publish", big, "--name", "ledger.tar.zst"}, nil); e.code != 0 {
+		t.Fatal(e)
+	}
+	t.Run("mirror", func(t *testing.T) {
+		w := w.in(t)
+		dir := smallDisk(t, "12m")
+		w.once("small", alone(stack.Env{"DATA_DIR": dir, "LOG_LEVEL": "error"})).says(t, "mirror", 30, "needs", "free")
+	})
+	t.Run("mirror, on the way, and when there is room again", func(t *testing.T) { w.in(t).fillsUp() })
+	t.Run("mirror, while it unpacks", func(t *testing.T) {
+		w := w.in(t)
+		dir := smallDisk(t, "100m") // enough for the archive, not for its content beside it
+		w.once("small", alone(stack.Env{"DATA_DIR": dir, "LOG_LEVEL": "error"}), "--extract").says(t, "mirror", 30, "needs", "free")
+	})
+}
+
+// fillsUp is a mirror whose disk is filled by somebody else while it downloads.
+func (w *world) fillsUp() {
+	dir := smallDisk(w.t, "120m")
+	env := alone(stack.Env{"DATA_DIR": dir, "DOWNLOAD_LIMIT": "4MiB"})
+	mirror, err := w.Mirror(w.ctx, "filled", env)
+	w.ok(err)
+	w.eventually("a part is there", func() bool { return w.metric(mirror, "snapswarm_mirror_snapshot_completed_bytes") > 4<<20 })
+	ballast := filepath.Join(dir, "ballast")
+	w.fill(ballast)
+	w.eventually("the mirror says that the disk is full", func() bool { return strings.Contains(w.status(mirror), "no space left") })
+	w.ok(os.Remove(ballast))
+	w.complete(mirror, 1)
+	pub, err := w.Newest(w.ctx)
+	w.ok(err)
+	w.same(filepath.Join(dir, filepath.FromSlash(bucket.ArchiveKey(w.Channel.Salt, pub.Version(), pub.Torrent.Name))),
+		w.object(bucket.ArchiveKey(w.Channel.Salt, pub.Version(), pub.Torrent.Name)))
+	w.ok(mirror.Stop())
+}
+
+// fill takes all space that is left.
+func (w *world) fill(path string) {
+	w.t.Helper()
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
+	w.ok(err)
+	defer f.Close()
+	for err == nil {
+		_, err = f.Write(make([]byte, 64<<10))
+	}
+}
+
+func (w *world) unchanged(pointer []byte) {
+	w.t.Helper()
+	if now := w.object(bucket.PointerKey(w.Channel.Salt)); !bytes.Equal(now, pointer) {
+		w.t.Errorf("the pointer is %q, was %q", now, pointer)
+	}
+}
+
+// largeIn is a large file below dir, "" if there is none.
+func (w *world) largeIn(dir string) (found string) {
+	w.ok(filepath.WalkDir(dir, func(path string, d os.DirEntry, err error) error {
+		if err == nil && d.Type().IsRegular() && sizeOf(path) > 1<<20 {
+			found = path
+		}
+		return err
+	}))
+	return found
+}
