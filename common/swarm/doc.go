@@ -14,5 +14,11 @@
 //     with growing delays per origin.
 //   - Readers. [Snapshot.WaitPiece] raises a piece above all others and takes it from an origin when peers are slow.
 //
+// A file that somebody else changed while it is held is noticed by its size and modification time: when it is opened, with each save,
+// and every few seconds. Nothing of it counts as present then until it was hashed again.
+//
+// BUG: bytes that rot on disk, or are changed with the modification time put back, are not noticed before [Snapshot.VerifyAll]: nothing
+// reads the file for that reason alone.
+//
 // Everything here may be used from many goroutines at once.
 package swarm

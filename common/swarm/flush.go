@@ -2,7 +2,6 @@ package swarm
 
 import (
 	"context"
-	"fmt"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -59,6 +58,7 @@ func (p *pieceFile) beforeWrite() error {
 
 // save makes the present pieces durable and records them.
 func (p *pieceFile) save() error {
+	p.notice()
 	synced, err := p.syncAndRecord()
 	if !synced {
 		p.distrust()
@@ -114,15 +114,16 @@ func (p *pieceFile) settle() error {
 	return nil
 }
 
-// writeRecord writes bits for the file as it is now. The caller holds flush.mu.
+// writeRecord writes bits for the file as our last write left it. The caller holds flush.mu.
 func (p *pieceFile) writeRecord(bits bitfield, lease time.Duration) error {
-	info, err := p.data.Stat()
-	if err != nil {
-		return fmt.Errorf("record pieces: %w", err)
+	now, intact := p.intact()
+	if !intact {
+		clear(bits)
 	}
+	modified := time.Unix(0, now.modified)
 	rec := &record{
-		infoHash: p.torrent.InfoHash, size: info.Size(), inode: inode(info),
-		modified: info.ModTime(), until: info.ModTime(), have: bits,
+		infoHash: p.torrent.InfoHash, size: now.size, inode: now.inode,
+		modified: modified, until: modified, have: bits,
 	}
 	if now := time.Now(); lease > 0 {
 		rec.until = now.Add(lease)
@@ -169,6 +170,7 @@ func (p *pieceFile) runFlush(ctx context.Context, interval time.Duration) error 
 }
 
 func (p *pieceFile) flushOnce(interval time.Duration) error {
+	p.notice()
 	f := &p.flush
 	idle := time.Since(time.Unix(0, f.lastWrite.Load())) > 2*interval
 	switch {

@@ -18,8 +18,8 @@ func openPieceFile(t *snapshot.Torrent, dir string, open func(string) (dataFile,
 	n := t.NumPieces()
 	p := &pieceFile{
 		torrent: t, path: filepath.Join(dir, t.Name), recordPath: filepath.Join(dir, "."+t.InfoHash.String()+".pieces"),
-		onError: func(error) {},
-		state:   make([]atomic.Uint32, n), writes: make([]atomic.Uint32, n), hashed: make([]atomic.Uint32, n),
+		onError: func(error) {}, onForeign: func() {},
+		state: make([]atomic.Uint32, n), writes: make([]atomic.Uint32, n), hashed: make([]atomic.Uint32, n),
 		origin: make([]source, n), restored: newBitfield(n),
 		changed: make(chan struct{}, 1), toHash: make(chan struct{}, 1),
 	}
@@ -58,6 +58,7 @@ func (p *pieceFile) restore(trusted bool) error {
 			return fmt.Errorf("open snapshot: %w", asDiskError(p.path, err))
 		}
 	}
+	p.watch.expect(p.data)
 	p.flush.began(rec, len(p.state))
 	// A record that allows for writes which did not come, and pieces that are in no record yet, are settled soon.
 	p.flush.pending.Store(p.present > 0 && (rec == nil || !rec.until.Equal(rec.modified)))

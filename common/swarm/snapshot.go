@@ -48,6 +48,7 @@ func newSnapshot(c *Client, t *snapshot.Torrent, handle *torrent.Torrent, file *
 	s.loop = newLoop(s)
 	file.metrics = c.metrics
 	file.onError = s.diskFailed
+	file.onForeign = s.changedByOthers
 	// The library's default is to stop downloading for good; diskFailed does better.
 	handle.SetOnWriteChunkError(func(error) {})
 	return s
@@ -94,8 +95,10 @@ func (s *Snapshot) Torrent() *snapshot.Torrent { return s.torrent }
 func (s *Snapshot) Path() string { return s.file.path }
 
 // File opens the file for reading, for example to send it with sendfile(2). Only ranges of pieces for which [Snapshot.Have] or
-// [Snapshot.WaitPiece] said so may be read. The caller closes it; it stays readable after Remove.
+// [Snapshot.WaitPiece] said so afterwards may be read: if somebody else has changed the file, all pieces are hashed again first.
+// The caller closes it; it stays readable after Remove.
 func (s *Snapshot) File() (*os.File, error) {
+	s.file.notice()
 	f, err := os.OpenFile(s.file.path, os.O_RDONLY|noFollow, 0)
 	if err != nil {
 		return nil, fmt.Errorf("open snapshot: %w", err)
@@ -157,10 +160,11 @@ func (s *Snapshot) AddPeers(peers ...string) {
 	d.offer()
 }
 
-// VerifyAll hashes every present piece again, on all cores, and returns how many were wrong or unreadable. Those are fetched
+// VerifyAll hashes every piece that is present, or was until the file changed, on all cores, and returns how many were wrong or unreadable. Those are fetched
 // again. If ctx ends, bad counts what was looked at.
 func (s *Snapshot) VerifyAll(ctx context.Context) (bad int, err error) {
 	defer s.noteCompletion()
+	s.file.notice()
 	return s.file.verify(ctx, func(int) bool { return true })
 }
 
@@ -168,6 +172,7 @@ func (s *Snapshot) VerifyAll(ctx context.Context) (bad int, err error) {
 // each of them is hashed once per process. A program that reports a snapshot as verified and exits should call it first.
 func (s *Snapshot) VerifyRestored(ctx context.Context) (bad int, err error) {
 	defer s.noteCompletion()
+	s.file.notice()
 	return s.file.verify(ctx, s.file.vouched)
 }
 
@@ -184,6 +189,11 @@ func (s *Snapshot) noteCompletion() {
 		s.done = make(chan struct{})
 	}
 	s.complete = all
+}
+
+// changedByOthers is called when every piece of the file is being hashed again for that.
+func (s *Snapshot) changedByOthers() {
+	s.client.log.Warn("the file was changed by somebody else: all of it is hashed again, what is damaged is fetched again", "file", s.file.path)
 }
 
 // diskFailed is called by writers, with the file's locks held.

@@ -44,6 +44,7 @@ type pieceFile struct {
 	data       dataFile
 	metrics    *metrics
 	onError    func(error) // told of each failed write
+	onForeign  func()      // told that somebody else changed the file
 
 	// gate is read-locked by writes of data and locked to declare that nobody is writing.
 	gate sync.RWMutex
@@ -55,6 +56,7 @@ type pieceFile struct {
 	hashed []atomic.Uint32 // what writes was when the library began to hash the piece
 
 	flush flusher
+	watch watcher
 
 	mu       sync.Mutex // guards what follows
 	origin   []source   // of present pieces
@@ -170,7 +172,7 @@ func (p *pieceFile) write(b []byte, off int64) (int, error) {
 	err := p.beforeWrite()
 	var n int
 	if err == nil {
-		n, err = p.data.WriteAt(b, off)
+		n, err = p.writeData(b, off)
 	}
 	if err != nil {
 		err = asDiskError(p.path, err)

@@ -69,7 +69,7 @@ func (p *pieceFile) hashesRight(i int) (bool, error) {
 	return [sha1.Size]byte(h.Sum(nil)) == p.torrent.PieceHash(i), nil
 }
 
-// verify hashes the present pieces that which selects and gives up those that are wrong.
+// verify hashes the present pieces that which selects, and those in doubt, and gives up those that are wrong.
 func (p *pieceFile) verify(ctx context.Context, which func(i int) bool) (bad int, err error) {
 	var g errgroup.Group
 	g.SetLimit(runtime.GOMAXPROCS(0))
@@ -79,7 +79,7 @@ func (p *pieceFile) verify(ctx context.Context, which func(i int) bool) (bad int
 		if ctx.Err() != nil {
 			break
 		}
-		if !p.has(i) || !which(i) {
+		if p.missing(i) || p.has(i) && !which(i) {
 			continue
 		}
 		hashed.set(i)
