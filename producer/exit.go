@@ -24,6 +24,7 @@ func coded(err error) error {
 		{publish.ErrHeld, daemon.ExitTaken},
 		{publish.ErrForeignPointer, daemon.ExitTaken},
 		{publish.ErrName, daemon.ExitUsage},
+		{publish.ErrPrivate, daemon.ExitUsage},
 		{publish.ErrCommand, daemon.ExitSource},
 		{archive.ErrSourceChanged, daemon.ExitSource},
 		{archive.ErrUnreadable, daemon.ExitSource},

@@ -55,8 +55,15 @@ func runPublish(ctx context.Context, cfg PublishConfig, path string, in io.Reade
 }
 
 func openSource(ctx context.Context, cfg PublishConfig, path string, in io.Reader) (publish.Source, error) {
+	secrets := private(cfg.ChannelConfig, cfg.BucketConfig, cfg.DataDir)
 	if path != "-" {
+		if err := publish.CheckPrivate(ctx, path, secrets); err != nil {
+			return publish.Source{}, err
+		}
 		return publish.OpenSource(ctx, path)
+	}
+	if err := checkStream(in, secrets); err != nil {
+		return publish.Source{}, err
 	}
 	if f, ok := in.(*os.File); ok {
 		if fi, err := f.Stat(); err == nil && fi.Mode()&os.ModeCharDevice != 0 {

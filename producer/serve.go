@@ -25,6 +25,12 @@ func serveCommand() *cobra.Command {
 }
 
 func runServe(ctx context.Context, cfg ServeConfig) (err error) {
+	secrets := private(cfg.ChannelConfig, cfg.BucketConfig, cfg.DataDir)
+	if cfg.SnapshotSource != "" {
+		if err := publish.CheckPrivate(ctx, cfg.SnapshotSource, secrets); err != nil {
+			return coded(err)
+		}
+	}
 	s, err := begin(ctx, plan{
 		ChannelConfig: cfg.ChannelConfig, BucketConfig: cfg.BucketConfig, SnapshotConfig: cfg.SnapshotConfig,
 		NetworkConfig: cfg.NetworkConfig, Process: cfg.Process,
@@ -51,6 +57,7 @@ func runServe(ctx context.Context, cfg ServeConfig) (err error) {
 	if cfg.SnapshotSource != "" {
 		schedule := publish.Schedule{
 			Source: cfg.SnapshotSource, Command: cfg.SnapshotCommand, Every: cfg.PublishEvery, Poll: cfg.PollInterval,
+			Private: secrets,
 		}
 		g.Go(func() error { return s.publisher.Watch(ctx, schedule) })
 	}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -26,11 +27,12 @@ type world struct {
 	dir    string
 	bucket string
 	source string
+	in     io.Reader // standard input
 }
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	w := &world{t: t, dir: t.TempDir()}
+	w := &world{t: t, dir: t.TempDir(), in: strings.NewReader("a stream of bytes")}
 	w.bucket, w.source = filepath.Join(w.dir, "www"), filepath.Join(w.dir, "ledger")
 	if err := errors.Join(os.Mkdir(w.bucket, 0o755), os.Mkdir(w.source, 0o755)); err != nil {
 		t.Fatal(err)
@@ -65,7 +67,7 @@ func (w *world) run(ctx context.Context, args ...string) (code daemon.Exit, stdo
 	cmd := newCommand()
 	cmd.SetArgs(args)
 	cmd.SetOut(&out)
-	cmd.SetIn(strings.NewReader("a stream of bytes"))
+	cmd.SetIn(w.in)
 	code = daemon.Run(ctx, cmd, &errs)
 	return code, out.String(), errs.String()
 }

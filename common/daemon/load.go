@@ -76,6 +76,7 @@ func load(cfg any, settings []Setting, environ, flags map[string]string) error {
 	if err != nil {
 		return WithCode(ExitUsage, settingsError(err, settings, values, from))
 	}
+	noteFiles(cfg, settings, environ, flags)
 	if v, ok := cfg.(interface{ Validate() error }); ok {
 		return WithCode(ExitUsage, v.Validate())
 	}
@@ -87,18 +88,12 @@ func (s Setting) lookup(environ, flags map[string]string) (value, source string,
 	if v, ok := flags[s.Flag]; ok {
 		return v, "--" + s.Flag, nil
 	}
-	if s.Secret {
-		if path := flags[s.fileFlag()]; path != "" {
-			value, err = readSecret("--"+s.fileFlag(), path)
-			return value, "--" + s.fileFlag(), err
+	if path, source := s.secretFile(environ, flags); path != "" {
+		if source == s.fileKey() && environ[s.Key] != "" {
+			return "", "", fmt.Errorf("%s and %s are both set: keep one", s.Key, s.fileKey())
 		}
-		if path := environ[s.fileKey()]; path != "" {
-			if environ[s.Key] != "" {
-				return "", "", fmt.Errorf("%s and %s are both set: keep one", s.Key, s.fileKey())
-			}
-			value, err = readSecret(s.fileKey(), path)
-			return value, s.fileKey(), err
-		}
+		value, err = readSecret(source, path)
+		return value, source, err
 	}
 	for _, key := range append([]string{s.Key}, s.Aliases...) {
 		if v := environ[key]; v != "" {
@@ -106,6 +101,28 @@ func (s Setting) lookup(environ, flags map[string]string) (value, source string,
 		}
 	}
 	return "", s.Key, nil
+}
+
+// secretFile is the file that holds the secret s, "" for none, and the name of what says so.
+func (s Setting) secretFile(environ, flags map[string]string) (path, source string) {
+	switch {
+	case !s.Secret:
+		return "", ""
+	case flags[s.fileFlag()] != "":
+		return flags[s.fileFlag()], "--" + s.fileFlag()
+	}
+	return environ[s.fileKey()], s.fileKey()
+}
+
+// noteFiles makes the secrets in cfg remember the files that they were read from.
+func noteFiles(cfg any, settings []Setting, environ, flags map[string]string) {
+	fields := reflect.ValueOf(cfg).Elem()
+	for _, s := range settings {
+		if path, _ := s.secretFile(environ, flags); path != "" {
+			secret := fields.FieldByName(s.field).Addr().Interface().(*Secret) //nolint:forcetypeassert // what Settings found out
+			secret.file = path
+		}
+	}
 }
 
 func readSecret(source, path string) (string, error) {

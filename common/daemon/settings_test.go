@@ -103,14 +103,17 @@ func TestSecretSources(t *testing.T) {
 			if got := cfg.Password.Reveal(); got != tc.want || (err == nil) != (tc.err == "") {
 				t.Errorf("secret = %q, %v, want %q", got, err, tc.want)
 			}
+			if got := cfg.Password.File(); err == nil && got != tc.env["S3_SECRET_ACCESS_KEY_FILE"] {
+				t.Errorf("file = %q, want the one in the environment", got)
+			}
 			if err != nil && (!strings.Contains(err.Error(), tc.err) || daemon.ExitOf(err) != daemon.ExitUsage) {
 				t.Errorf("error = %v, want exit 2 and %q", err, tc.err)
 			}
 		})
 	}
 	_, _, stderr, cfg := runTool(t, "serve", "--s3-secret-access-key-file", good)
-	if stderr != "" || cfg.Password.Reveal() != "from-file" {
-		t.Errorf("secret by flag = %q, %s", cfg.Password.Reveal(), stderr)
+	if stderr != "" || cfg.Password.Reveal() != "from-file" || cfg.Password.File() != good {
+		t.Errorf("secret by flag = %q of %q, %s", cfg.Password.Reveal(), cfg.Password.File(), stderr)
 	}
 }
 

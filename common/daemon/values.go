@@ -14,10 +14,15 @@ import (
 // empty. Only Reveal returns it.
 type Secret struct {
 	value *string // a pointer, because fmt ignores the methods of values in unexported fields
+	file  string
 }
 
 // NewSecret hides value.
-func NewSecret(value string) Secret { return Secret{&value} }
+func NewSecret(value string) Secret { return Secret{value: &value} }
+
+// File is the path of the file that AddSettings or Load read the secret from, as the user wrote it; empty when it came in
+// another way.
+func (s Secret) File() string { return s.file }
 
 // Reveal returns the secret itself.
 func (s Secret) Reveal() string {

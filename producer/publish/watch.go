@@ -20,6 +20,8 @@ type Schedule struct {
 	Every time.Duration
 	// Poll is how often the source is looked at for changes when Every is 0.
 	Poll time.Duration
+	// Private is what the source must not hold, see [CheckPrivate].
+	Private []Private
 }
 
 // Watch publishes the source now, if nothing was published yet or it has changed since, and then as the schedule says.
@@ -105,6 +107,9 @@ func (w *watcher) publish(ctx context.Context) error {
 		if err := runCommand(ctx, w.Command, w.Source, w.cfg.Log); err != nil {
 			return err
 		}
+	}
+	if err := CheckPrivate(ctx, w.Source, w.Private); err != nil {
+		return err
 	}
 	src, err := OpenSource(ctx, w.Source)
 	if err != nil {
