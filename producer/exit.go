@@ -26,6 +26,7 @@ func coded(err error) error {
 		{publish.ErrName, daemon.ExitUsage},
 		{publish.ErrPrivate, daemon.ExitUsage},
 		{publish.ErrCommand, daemon.ExitSource},
+		{publish.ErrEmpty, daemon.ExitSource},
 		{archive.ErrSourceChanged, daemon.ExitSource},
 		{archive.ErrUnreadable, daemon.ExitSource},
 		{archive.ErrUnsupportedEntry, daemon.ExitSource},

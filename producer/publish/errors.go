@@ -23,6 +23,8 @@ var (
 	ErrNoSpace = errors.New("not enough disk space")
 	// ErrName means that the download name cannot be used.
 	ErrName = errors.New("unusable download name")
+	// ErrEmpty means that the source holds no data: it would replace a snapshot by nothing.
+	ErrEmpty = errors.New("nothing to publish")
 	// ErrCommand means that the snapshot command failed.
 	ErrCommand = errors.New("snapshot command failed")
 )

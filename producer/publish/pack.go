@@ -117,8 +117,8 @@ func (r *run) rawName() string {
 
 // describe makes the torrent.
 func (r *run) describe() (err error) {
-	if r.archive.Size == 0 {
-		return fmt.Errorf("%w: the source is empty, and an empty file has no torrent", archive.ErrUnreadable)
+	if r.archive.RawSize == 0 {
+		return fmt.Errorf("%w: %s is empty", ErrEmpty, r.req.Source.Name())
 	}
 	d := &snapshot.Description{
 		Version: r.version, Created: r.version.Time(), Height: r.req.Height, Kind: r.req.Source.Kind,

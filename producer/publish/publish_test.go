@@ -225,18 +225,35 @@ func TestUnusableSourcesAreToldAtOnce(t *testing.T) {
 	}
 }
 
-func TestAnEmptyStreamIsRefused(t *testing.T) {
+func TestAnEmptySourceReplacesNothing(t *testing.T) {
 	b := newBench(t)
-	b.cfg.Name, b.cfg.PassThrough = "empty.bin", true
-	src, err := publish.StreamSource(strings.NewReader(""), b.cfg.Name, true)
-	if err != nil {
+	b.mustPublish()
+	before, _, _ := b.pointer()
+	dir := t.TempDir()
+	empty, tree := filepath.Join(dir, "empty"), filepath.Join(dir, "tree")
+	if err := errors.Join(os.WriteFile(empty, nil, 0o644), os.MkdirAll(filepath.Join(tree, "a", "b"), 0o755)); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := b.publishSource(src); !errors.Is(err, archive.ErrUnreadable) {
-		t.Errorf("publish = %v, want %v", err, archive.ErrUnreadable)
+	for _, path := range []string{empty, tree} {
+		if _, err := publish.OpenSource(t.Context(), path); !errors.Is(err, publish.ErrEmpty) {
+			t.Errorf("OpenSource(%s) = %v, want %v", path, err, publish.ErrEmpty)
+		}
 	}
-	if got := files(t, b.cfg.DataDir); len(got) != 0 {
-		t.Errorf("files left: %q", got)
+	for _, passThrough := range []bool{false, true} {
+		b.cfg.Name, b.cfg.PassThrough = "empty.zst", passThrough
+		src, err := publish.StreamSource(strings.NewReader(""), b.cfg.Name, passThrough)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := b.publishSource(src); !errors.Is(err, publish.ErrEmpty) {
+			t.Errorf("publish = %v, want %v", err, publish.ErrEmpty)
+		}
+	}
+	if after, _, _ := b.pointer(); after.Seq != before.Seq {
+		t.Error("the pointer has moved")
+	}
+	if got := files(t, b.cfg.DataDir); len(got) != 2 {
+		t.Errorf("files left: %q, want those of the first snapshot", got)
 	}
 }
 

@@ -154,6 +154,24 @@ func TestAFailingCommandLeavesTheOldSnapshot(t *testing.T) {
 	})
 }
 
+func TestASourceThatBecomesEmptyLeavesTheOldSnapshot(t *testing.T) {
+	inBubble(t, watch(publish.Schedule{Every: time.Hour}), func(b *bench) {
+		time.Sleep(time.Second)
+		b.wantVersions(1, "at start")
+		if err := os.RemoveAll(b.source); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Mkdir(b.source, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(3 * time.Hour)
+		b.wantVersions(1, "while the source is empty")
+		b.write("data.ldb", []byte("back again"))
+		time.Sleep(time.Hour)
+		b.wantVersions(2, "when it has data again")
+	})
+}
+
 func TestWatchGoesOnAfterARestart(t *testing.T) {
 	b := newBench(t)
 	b.mustPublish()

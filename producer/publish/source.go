@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -25,7 +26,7 @@ type Source struct {
 }
 
 // OpenSource looks at a file or a directory. Everything that can be found wrong without reading the data is found here;
-// errors wrap those of package archive.
+// errors wrap those of package archive, or [ErrEmpty].
 func OpenSource(ctx context.Context, path string) (Source, error) {
 	abs, err := filepath.Abs(path)
 	if err != nil {
@@ -45,7 +46,39 @@ func OpenSource(ctx context.Context, path string) (Source, error) {
 	} else {
 		s.Source, err = archive.FileSource(abs)
 	}
-	return s, err
+	if err != nil {
+		return s, err
+	}
+	return s, checkContent(abs, fi)
+}
+
+// checkContent refuses an empty file, and a tree without any file: a disk that was not mounted looks like that.
+func checkContent(path string, fi os.FileInfo) error {
+	if !fi.IsDir() {
+		if fi.Size() == 0 {
+			return fmt.Errorf("%w: %s is empty", ErrEmpty, path)
+		}
+		return nil
+	}
+	root, err := filepath.EvalSymlinks(path)
+	if err != nil {
+		return fmt.Errorf("open source: %w: %w", archive.ErrUnreadable, err)
+	}
+	found := false
+	err = filepath.WalkDir(root, func(_ string, d fs.DirEntry, err error) error {
+		if err == nil && d.Type().IsRegular() {
+			found = true
+			return fs.SkipAll
+		}
+		return err
+	})
+	switch {
+	case err != nil:
+		return fmt.Errorf("open source: %w: %w", archive.ErrUnreadable, err)
+	case !found:
+		return fmt.Errorf("%w: there is no file in %s", ErrEmpty, path)
+	}
+	return nil
 }
 
 // StreamSource publishes what r yields. Its raw name is the download name without the suffix of its compression, so the
