@@ -3,6 +3,7 @@ package follow
 import (
 	"context"
 	"errors"
+	"fmt"
 	"path/filepath"
 	"time"
 
@@ -125,19 +126,35 @@ func verifying(v snapshot.Version) string { return "verification of " + string(v
 
 func (c *channel) extract(ctx context.Context, a action, cp Copy) {
 	work := func() error {
-		_, err := c.unpacked(ctx, cp)
+		_, err := c.unpacked(ctx, cp, c.verified)
 		return err
 	}
 	c.do(ctx, job{a, "extraction", longRetry, work, func(err error) {
+		if errors.Is(err, errMending) { // it is fetched and verified before the next attempt, which need not wait
+			c.forget(a.infoHash)
+			return
+		}
 		v := c.verdicts[a.infoHash]
 		v.extracted = err == nil || errors.Is(err, ErrNotPacked)
 		c.verdicts[a.infoHash] = v
 	}})
 }
 
-// unpacked unpacks cp and then removes what was unpacked of versions that are no longer here.
-func (c *channel) unpacked(ctx context.Context, cp Copy) (string, error) {
+// unpacked unpacks cp and then removes what was unpacked of versions that are no longer here. A seal says nothing of a disk that
+// rots: when the content is not what was signed, recheck hashes the archive anew, and only if that succeeds and nothing has
+// changed is the publisher at fault.
+func (c *channel) unpacked(ctx context.Context, cp Copy, recheck func(context.Context, Copy) error) (string, error) {
 	path, err := c.unpack.run(ctx, cp, c.cfg.Progress, c.label("extract"))
+	if errors.Is(err, errContent) {
+		c.log.WarnContext(ctx, "unpacking failed, the archive is checked again", "version", cp.Version(), "err", err)
+		if err := errors.Join(c.seals.drop(cp.Torrent().InfoHash), recheck(ctx, cp)); err != nil {
+			return "", err
+		}
+		path, err = c.unpack.run(ctx, cp, c.cfg.Progress, c.label("extract"))
+	}
+	if errors.Is(err, errContent) {
+		return "", fmt.Errorf("%w: the archive was hashed again and is what was signed, but its content is not, so the publisher has to pack it again: %w", ErrVerification, err)
+	}
 	if err != nil {
 		return "", err
 	}

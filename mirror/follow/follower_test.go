@@ -407,7 +407,7 @@ func TestForeignFilesAreNotOverwritten(t *testing.T) {
 		peer.copyOf(t, peer.versions()[0]).deliver(t, 100)
 		pass(time.Minute)
 		wantFile(t, foreign, "mine")
-		m.wantState(t, follow.Seeding, true, "extraction: in the way", foreign)
+		m.wantState(t, follow.Waiting, false, "extraction: in the way", foreign)
 		if err := os.RemoveAll(filepath.Dir(foreign)); err != nil {
 			t.Fatal(err)
 		}
@@ -429,4 +429,40 @@ func wantFile(t *testing.T, path, want string) {
 	if err != nil || string(got) != want {
 		t.Errorf("%s holds %q, %v, want %q", path, got, err, want)
 	}
+}
+
+func TestASealedArchiveThatCannotBeUnpackedIsMended(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		pub := newPublisher(t, "daily")
+		peer := newFakePeer(t, pub)
+		peer.announce(pub.publish(t, "one"))
+		if _, err := once(t, peer, func(c *fakeCopy) { c.deliver(t, 100) }); err != nil {
+			t.Fatal(err)
+		}
+		c := peer.copyOf(t, peer.versions()[0])
+		rot(t, c)
+		m := run(t, peer, func(c *follow.Config) { c.Extract = true })
+		pass(time.Minute)
+		c.deliver(t, 100)
+		pass(time.Minute)
+		if s := m.only(t); s.State != follow.Seeding || s.Ready() != nil {
+			t.Errorf("status %q, want seeding", s)
+		}
+		wantFile(t, filepath.Join(peer.dir, "daily", "extracted", string(c.Version()), "data.ldb"), "one")
+	})
+}
+
+func TestNotReadyWhileUnpackingFails(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		pub := newPublisher(t, "daily")
+		peer := newFakePeer(t, pub)
+		peer.announce(pub.publish(t, "one", func(d *snapshot.Description) { d.RawSHA256[0]++ }))
+		m := run(t, peer, func(c *follow.Config) { c.Extract = true })
+		pass(time.Minute)
+		peer.copyOf(t, peer.versions()[0]).deliver(t, 100)
+		pass(time.Minute)
+		if s := m.only(t); s.Ready() == nil || !strings.Contains(s.String(), "extraction") {
+			t.Errorf("ready with %q, want the reason why it cannot be unpacked", s)
+		}
+	})
 }

@@ -50,7 +50,7 @@ func Once(ctx context.Context, cfg Config, ch snapshot.Channel) (Result, error) 
 	}
 	result := Result{Channel: ch, Version: cp.Version(), Archive: cp.Path()}
 	if c.unpack != nil {
-		if result.Extracted, err = c.unpacked(ctx, cp); err != nil {
+		if result.Extracted, err = c.unpacked(ctx, cp, c.complete); err != nil {
 			return Result{}, err
 		}
 	}

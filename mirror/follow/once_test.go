@@ -191,6 +191,33 @@ func TestOnceMendsDamage(t *testing.T) {
 	})
 }
 
+// rot changes the archive on disk and leaves no trace but that Check finds a damaged piece.
+func rot(t *testing.T, c *fakeCopy) {
+	t.Helper()
+	info := must(os.Stat(c.path))
+	if err := errors.Join(os.WriteFile(c.path, make([]byte, info.Size()), 0o644), os.Chtimes(c.path, info.ModTime(), info.ModTime())); err != nil {
+		t.Fatal(err)
+	}
+	c.peer.set(func() { c.bad = 1 })
+}
+
+func TestOnceMendsASealedArchiveThatCannotBeUnpacked(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		pub := newPublisher(t, "daily")
+		peer := newFakePeer(t, pub)
+		peer.announce(pub.publish(t, "one"))
+		if _, err := once(t, peer, func(c *fakeCopy) { c.deliver(t, 100) }); err != nil {
+			t.Fatal(err)
+		}
+		rot(t, peer.copyOf(t, peer.versions()[0]))
+		got, err := once(t, peer, func(c *fakeCopy) { c.deliver(t, 100) }, func(c *follow.Config) { c.Extract = true })
+		if err != nil {
+			t.Fatalf("Once = %v, want nil after the damaged pieces came again", err)
+		}
+		wantFile(t, got.Path(), "one")
+	})
+}
+
 // scene is what a row of the table below plays in.
 type scene struct {
 	*testing.T
@@ -289,7 +316,7 @@ func TestOnceSaysWhatWentWrong(t *testing.T) {
 		},
 		{
 			name: "content is something else", setup: lying(func(d *snapshot.Description) { d.RawSHA256[0]++ }), feed: percentComes(100),
-			config: unpack, code: daemon.ExitVerification, words: []string{"raw SHA-256"},
+			config: unpack, code: daemon.ExitVerification, words: []string{"raw SHA-256", "hashed again", "publisher"},
 		},
 		{
 			name:  "nothing to unpack",

@@ -65,6 +65,8 @@ func (c *channel) state(have []held) State {
 		return Downloading
 	case !have[i].complete:
 		return Waiting
+	case c.extractionFailed(have[i]):
+		return Waiting
 	case c.working[have[i].infoHash] == extract:
 		return Extracting
 	case !have[i].verified && c.faults[verifying(have[i].version)] != nil && c.working[have[i].infoHash] == "":
@@ -73,4 +75,9 @@ func (c *channel) state(have []held) State {
 		return Verifying
 	}
 	return Seeding
+}
+
+// extractionFailed reports whether h could not be unpacked so far, also while that is tried again.
+func (c *channel) extractionFailed(h held) bool {
+	return h.verified && !h.extracted && c.attempts[action{extract, h.infoHash}] != nil
 }

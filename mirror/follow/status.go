@@ -49,8 +49,8 @@ type Status struct {
 	Beat time.Time
 }
 
-// Ready is nil when the channel has a pointer and the newest version is complete and verified or on its way; otherwise
-// the reason.
+// Ready is nil when the channel has a pointer and the newest version is complete and verified or on its way, and unpacking it, if
+// that is wanted, has not failed; otherwise the reason.
 func (s Status) Ready() error {
 	if !s.Known || s.State == Waiting || s.State == Failed {
 		return errors.New(s.String())

@@ -136,12 +136,16 @@ func (u *unpacker) extract(ctx context.Context, cp Copy, task *daemon.Task) erro
 	case errors.Is(err, fs.ErrExist):
 		return fmt.Errorf("%w: %w", ErrOccupied, err)
 	case isForged(err):
-		return fmt.Errorf("%w: unpack %s: the archive is what was signed, but its content is not: %w", ErrVerification, cp.Version(), err)
+		return fmt.Errorf("%w: unpack %s: %w", errContent, cp.Version(), err)
 	case isDisk(err):
 		return fmt.Errorf("%w: %w", ErrDisk, err)
 	}
 	return err
 }
+
+// errContent means that the archive cannot be what was signed, or that its publisher packed something else: nobody has looked
+// which of the two.
+var errContent = errors.New("unexpected content")
 
 // isForged reports whether the content itself is at fault.
 func isForged(err error) bool {
