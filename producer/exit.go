@@ -13,7 +13,12 @@ import (
 
 // coded gives err the exit code that its reason has. The first row that fits counts.
 func coded(err error) error {
-	if err == nil || daemon.ExitOf(err) != daemon.ExitOther {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, bucket.ErrDenied) && daemon.ExitOf(err) == daemon.ExitDisk: // the disk of the bucket, not of DATA_DIR
+		return daemon.WithCode(daemon.ExitBucket, err)
+	case daemon.ExitOf(err) != daemon.ExitOther:
 		return err
 	}
 	for _, row := range []struct {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/dustin/go-humanize"
 	"github.com/spf13/cobra"
+	"golang.org/x/term"
 
 	"snapswarm/common/daemon"
 	"snapswarm/producer/publish"
@@ -65,10 +66,8 @@ func openSource(ctx context.Context, cfg PublishConfig, path string, in io.Reade
 	if err := checkStream(in, secrets); err != nil {
 		return publish.Source{}, err
 	}
-	if f, ok := in.(*os.File); ok {
-		if fi, err := f.Stat(); err == nil && fi.Mode()&os.ModeCharDevice != 0 {
-			return publish.Source{}, daemon.Usagef("standard input is a terminal: pipe the snapshot into producer publish -")
-		}
+	if f, ok := in.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
+		return publish.Source{}, daemon.Usagef("standard input is a terminal: pipe the snapshot into producer publish -")
 	}
 	return publish.StreamSource(in, cfg.Name, cfg.Compression == "none")
 }

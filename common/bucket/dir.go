@@ -223,6 +223,8 @@ func (d *dirStore) explain(ctx context.Context, op, key string, err error) error
 		e.Kind = ErrTooLarge
 	case errors.Is(err, fs.ErrPermission):
 		e.Kind, e.Hint = ErrDenied, "give this user the right to it"
+	case errors.Is(err, syscall.EROFS):
+		e.Kind, e.Hint = ErrDenied, "make it writable, or choose another BUCKET"
 	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
 		e.Hint = "free some space"
 	case op != "put" && (errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR)):
