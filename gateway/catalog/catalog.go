@@ -131,7 +131,7 @@ func (v *view) holding(version snapshot.Version) (Holding, bool) {
 }
 
 // Ready reports whether the gateway can serve the newest snapshot of at least one channel: its pointer and torrent are known, some
-// of its data is here or has arrived, and the disk takes more. The detail says how each channel stands. An expired pointer is
+// of its data is here and verified, and the disk takes more: bytes that arrive prove nothing. The detail says how each channel stands. An expired pointer is
 // no reason to stop serving.
 func (c *Catalog) Ready(context.Context) (detail string, err error) {
 	var good, bad []string
@@ -162,8 +162,8 @@ func (ch *channel) state() (string, error) {
 	if err := h.Data.Err(); err != nil && pieces < h.Torrent.NumPieces() {
 		return "", fmt.Errorf("version %s: %w", h.Version, err)
 	}
-	if pieces == 0 && h.Data.Received() == 0 {
-		return "", fmt.Errorf("nothing of version %s is here, and no source has delivered anything so far", h.Version)
+	if pieces == 0 {
+		return "", fmt.Errorf("nothing of version %s is here, and no source has delivered a correct piece so far (%d bytes received)", h.Version, h.Data.Received())
 	}
 	return fmt.Sprintf("version %s, %d %% here", h.Version, bytes*100/h.Torrent.Length), nil
 }

@@ -115,8 +115,12 @@ func TestNewSnapshotIsServedBeforeItsDataIsHere(t *testing.T) {
 			t.Error("Ready with nothing of the newest version here and nothing received")
 		}
 		dataOf(next).set(func(d *fakeData) { d.received = 100 })
+		if _, err := c.Ready(t.Context()); err == nil || !strings.Contains(err.Error(), "100 bytes received") {
+			t.Errorf("Ready = %v, want that nothing of what arrived was right", err)
+		}
+		dataOf(next).set(func(d *fakeData) { d.pieces = 1 })
 		if _, err := c.Ready(t.Context()); err != nil {
-			t.Errorf("Ready = %v, want ready when data arrives", err)
+			t.Errorf("Ready = %v, want ready with a verified piece", err)
 		}
 		dataOf(next).finish()
 		time.Sleep(72 * time.Hour)
