@@ -68,9 +68,12 @@ func (c *channel) attempt(a action, err error, limit time.Duration) {
 }
 
 func (c *channel) open(ctx context.Context, a action) {
-	rec := c.record
+	rec, within := c.record, openWithin
+	if c.attempts[a] == nil {
+		within = openFirst
+	}
 	c.do(ctx, job{action: a, about: "torrent", limit: lastRetry, work: func() error {
-		ctx, cancel := context.WithTimeout(ctx, openWithin)
+		ctx, cancel := context.WithTimeout(ctx, within)
 		defer cancel()
 		_, err := c.cfg.Peer.Open(ctx, c.ch, rec)
 		return err

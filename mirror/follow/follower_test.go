@@ -466,3 +466,21 @@ func TestNotReadyWhileUnpackingFails(t *testing.T) {
 		}
 	})
 }
+
+func TestMissingTorrentIsReportedSoon(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		pub := newPublisher(t, "daily")
+		peer := newFakePeer(t, pub)
+		peer.announce(pub.publish(t, "one"))
+		peer.openErr = errors.New("metadata from 0 peers")
+		m := run(t, peer)
+		pass(time.Minute)
+		m.wantState(t, follow.Waiting, false, "torrent: metadata from 0 peers")
+		pass(time.Hour)
+		m.wantState(t, follow.Waiting, false, "torrent: metadata from 0 peers")
+		m.stop()
+		if n := strings.Count(m.log.String(), "metadata from 0 peers"); n < 1 || n > 7 {
+			t.Errorf("said %d times in an hour, want once, and at most every ten minutes", n)
+		}
+	})
+}

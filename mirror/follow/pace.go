@@ -13,6 +13,7 @@ const (
 	lastRetry  = 2 * time.Minute  // at most, while there is no pointer or torrent at all
 	longRetry  = 30 * time.Minute // at most, for what reads or writes a whole archive
 	openWithin = 5 * time.Minute  // one attempt to get a torrent from buckets and peers
+	openFirst  = 30 * time.Second // the first one: then it is time to say what is wrong
 	silence    = 2 * time.Minute  // a loop that did not turn for so long is dead
 	spread     = 0.1              // of every period, so that mirrors do not act in step
 )
