@@ -28,6 +28,7 @@ func coded(err error) error {
 		{publish.ErrNoSpace, daemon.ExitDisk},
 		{publish.ErrHeld, daemon.ExitTaken},
 		{publish.ErrForeignPointer, daemon.ExitTaken},
+		{publish.ErrOvertaken, daemon.ExitTaken},
 		{publish.ErrName, daemon.ExitUsage},
 		{publish.ErrPrivate, daemon.ExitUsage},
 		{publish.ErrCommand, daemon.ExitSource},

@@ -14,6 +14,9 @@ import (
 func (r *run) announce(ctx context.Context) error {
 	r.signing.Lock()
 	defer r.signing.Unlock()
+	if err := r.checkOvertaken(ctx); err != nil {
+		return err
+	}
 	if r.cfg.Network != nil {
 		if err := r.cfg.Network.Seed(ctx, r.torrent); err != nil {
 			r.cfg.Log.WarnContext(ctx, "the new snapshot is not shared with peers", "channel", r.cfg.Salt, "error", err)
@@ -42,6 +45,39 @@ func (r *run) announce(ctx context.Context) error {
 			"channel", r.cfg.Salt, "error", err)
 	}
 	return ctx.Err()
+}
+
+// checkOvertaken looks whether the bucket's pointer is still the one from the start of this run, or one that this
+// process signed meanwhile for the same snapshot. Otherwise somebody else publishes with this key, and going on would undo
+// what that one published. Caller holds r.signing.
+func (r *run) checkOvertaken(ctx context.Context) error {
+	var now known
+	rec, stored, err := r.stored(ctx)
+	if err != nil {
+		return err
+	}
+	own, signed, err := r.ratchet.Last(r.channel)
+	if err != nil {
+		return err
+	}
+	if stored {
+		err = now.take(rec)
+	}
+	if err == nil && signed {
+		err = now.take(own)
+	}
+	if err != nil || now.record.Seq <= r.known.record.Seq {
+		return err
+	}
+	if now.pointer.InfoHash == r.known.pointer.InfoHash && now.record.Seq == own.Seq {
+		return nil // renewed by this process
+	}
+	r.known = now
+	if err := r.removeAttempt(ctx, r.attempt()); err != nil {
+		r.cfg.Log.WarnContext(ctx, "what was stored goes with the next publication", "channel", r.cfg.Salt, "error", err)
+	}
+	return fmt.Errorf("%w: its pointer has seq %d and names %s; nothing was signed here. Let only one producer use the key",
+		ErrOvertaken, now.record.Seq, now.pointer.InfoHash)
 }
 
 func (r *run) pointer() pointer.Pointer {

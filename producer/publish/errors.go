@@ -15,6 +15,8 @@ var (
 	ErrHeld = errors.New("another publisher holds the channel")
 	// ErrForeignPointer means that the bucket holds the pointer of another key under this channel's name.
 	ErrForeignPointer = errors.New("the bucket belongs to another publisher's channel")
+	// ErrOvertaken means that another producer with the same key published while this one did.
+	ErrOvertaken = errors.New("another producer published on the channel meanwhile")
 	// ErrNotPublic means that what was stored cannot be read through the public address.
 	ErrNotPublic = errors.New("not publicly readable")
 	// ErrWrongBytes means that the public address gives other bytes than those that were stored.

@@ -38,11 +38,13 @@ type journalState struct {
 	Last *published `json:"last,omitempty"`
 }
 
-// attempt is a publication that was begun. InfoHash is zero until the archive was complete.
+// attempt is a publication that was begun. InfoHash is empty until the archive was complete, and nothing is
+// stored before that.
 type attempt struct {
 	Version     snapshot.Version `json:"version"`
 	File        string           `json:"file"`
 	InfoHash    string           `json:"info_hash,omitempty"`
+	Size        int64            `json:"size,omitempty"` // of the archive, known together with the info-hash
 	Fingerprint string           `json:"fingerprint,omitempty"`
 }
 

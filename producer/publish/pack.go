@@ -29,13 +29,18 @@ func (r *run) pack(ctx context.Context) error {
 	if err := r.describe(); err != nil {
 		return err
 	}
-	a := attempt{
-		Version: r.version, File: r.file, InfoHash: r.torrent.InfoHash.String(), Fingerprint: r.req.Source.Fingerprint,
-	}
-	if err := r.journal.begin(a); err != nil {
+	if err := r.journal.begin(r.attempt()); err != nil {
 		return err
 	}
 	return durable.WriteFile(r.archivePath()+".torrent", r.torrent.Encode(), 0o644)
+}
+
+// attempt is what the journal holds of a packed snapshot.
+func (r *run) attempt() attempt {
+	return attempt{
+		Version: r.version, File: r.file, InfoHash: r.torrent.InfoHash.String(), Size: r.archive.Size,
+		Fingerprint: r.req.Source.Fingerprint,
+	}
 }
 
 // writeArchive encodes, hashes and writes in one pass. Of a stream whose size would choose the piece length, the pieces

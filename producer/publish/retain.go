@@ -123,13 +123,42 @@ func (r *run) delete(ctx context.Context, objects []string) error {
 	return nil
 }
 
-// removeAttempt deletes what an unfinished run left in the bucket; its files on this disk went before.
+// removeAttempt deletes what an unfinished run left in the bucket; its files on this disk went before. Another producer
+// with this key may have taken the same version, so only what is known to be ours goes.
 func (r *run) removeAttempt(ctx context.Context, a attempt) error {
-	if a.InfoHash != "" && a.InfoHash == r.known.pointer.InfoHash.String() {
-		return r.journal.forget(a.Version) // it did get as far as the pointer, only the journal did not hear of it
+	if a.InfoHash == "" || a.InfoHash == r.known.pointer.InfoHash.String() {
+		// Nothing was stored, or it did get as far as the pointer and only the journal did not hear of it.
+		return r.journal.forget(a.Version)
 	}
-	if err := r.delete(ctx, attemptKeys(r.cfg.Salt, a)); err != nil {
+	objects := []string{infoHashKey(a)} // whose content its name says
+	ours, err := r.isStored(ctx, a)
+	if ours {
+		objects = append(attemptKeys(r.cfg.Salt, a), objects...)
+	}
+	if err == nil {
+		err = r.delete(ctx, objects)
+	}
+	if err != nil {
 		return fmt.Errorf("remove what is left of %s: %w", a.Version, err)
 	}
 	return r.journal.forget(a.Version)
+}
+
+// isStored reports whether the archive and the torrent that lie in the bucket under the attempt's version are its own.
+// Where the upload ended before the torrent, the archive's size has to do.
+func (r *run) isStored(ctx context.Context, a attempt) (bool, error) {
+	t, err := r.torrentOf(ctx, bucket.TorrentKey(r.cfg.Salt, a.Version, a.File))
+	switch {
+	case err == nil:
+		return t.InfoHash.String() == a.InfoHash, nil
+	case errors.Is(err, snapshot.ErrBadTorrent):
+		return false, nil
+	case !errors.Is(err, bucket.ErrNotFound):
+		return false, err
+	}
+	info, err := r.cfg.Store.Stat(ctx, bucket.ArchiveKey(r.cfg.Salt, a.Version, a.File))
+	if errors.Is(err, bucket.ErrNotFound) {
+		return false, nil
+	}
+	return err == nil && info.Size == a.Size, err
 }

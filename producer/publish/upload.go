@@ -47,11 +47,13 @@ func put(ctx context.Context, s bucket.Store, key string, b []byte) error {
 	return s.Put(ctx, key, bytes.NewReader(b), int64(len(b)), bucket.Defaults(key))
 }
 
-// attemptKeys are the objects that an unfinished publication may have left in the bucket.
+// attemptKeys are the objects that an unfinished publication may have left under its version.
 func attemptKeys(salt string, a attempt) []string {
-	all := []string{bucket.ArchiveKey(salt, a.Version, a.File), bucket.TorrentKey(salt, a.Version, a.File)}
-	if ih, err := snapshot.ParseInfoHash(a.InfoHash); err == nil {
-		all = append(all, bucket.InfoHashKey(ih))
-	}
-	return all
+	return []string{bucket.ArchiveKey(salt, a.Version, a.File), bucket.TorrentKey(salt, a.Version, a.File)}
+}
+
+// infoHashKey is the copy of an attempt's torrent by its info-hash, which the journal has checked.
+func infoHashKey(a attempt) string {
+	ih, _ := snapshot.ParseInfoHash(a.InfoHash)
+	return bucket.InfoHashKey(ih)
 }
