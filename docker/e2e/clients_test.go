@@ -11,6 +11,7 @@ import (
 	"net/netip"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -49,18 +50,22 @@ func TestForeignTorrentClients(t *testing.T) {
 	t.Run("libtorrent reads the pointer from the DHT", func(t *testing.T) { w.in(t).libtorrentPointer(mirror.PeerAddr, pub) })
 }
 
-// aria2 runs aria2c on loopback, without any way to find peers but those of the torrent.
-func (w *world) aria2(dir, torrent string, more ...string) {
+// aria2Alone keeps aria2c on loopback, without any way to find peers but those of the torrent.
+var aria2Alone = []string{
+	"--no-conf", "--enable-dht=false", "--enable-dht6=false", "--bt-enable-lpd=false", "--enable-peer-exchange=false", "--disable-ipv6",
+	"--interface=127.0.0.1", "--bt-stop-timeout=60",
+}
+
+// aria2 downloads a torrent, given by its file or address.
+func (w *world) aria2(dir, torrent string) {
 	w.t.Helper()
 	addr, err := stack.FreeAddr(w.ctx)
 	w.ok(err)
 	_, port, err := net.SplitHostPort(addr)
 	w.ok(err)
-	must(w.t, w.ctx, dir, need(w.t, "aria2c"), append([]string{
-		"--no-conf", "--enable-dht=false", "--enable-dht6=false", "--bt-enable-lpd=false", "--enable-peer-exchange=false", "--disable-ipv6",
-		"--interface=127.0.0.1", "--listen-port=" + port, "--seed-time=0", "--bt-stop-timeout=60", "--quiet", "--check-integrity", "--dir=" + dir,
-		torrent,
-	}, more...)...)
+	must(w.t, w.ctx, dir, need(w.t, "aria2c"), slices.Concat(aria2Alone, []string{
+		"--listen-port=" + port, "--seed-time=0", "--quiet", "--check-integrity", "--dir=" + dir, torrent,
+	})...)
 }
 
 func (w *world) aria2Webseed(address string, pub published) {

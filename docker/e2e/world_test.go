@@ -35,9 +35,15 @@ type world struct {
 // fails it.
 func newWorld(t *testing.T) *world {
 	t.Helper()
+	return newWorldOf(t, "demo")
+}
+
+// newWorldOf is newWorld with another channel.
+func newWorldOf(t *testing.T, salt string) *world {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), limit)
 	t.Cleanup(cancel)
-	s, err := stack.Start(ctx, stack.Config{Dir: filepath.Join(t.TempDir(), "swarm"), Bin: bin})
+	s, err := stack.Start(ctx, stack.Config{Dir: filepath.Join(t.TempDir(), "swarm"), Bin: bin, Salt: salt})
 	if err != nil {
 		t.Fatal(err)
 	}
