@@ -50,6 +50,7 @@ type view struct {
 	pointed  bool // there is a record
 	latest   snapshot.Version
 	holdings []Holding // newest first
+	openErr  error     // why the snapshot of the record is not among them; nil if it is, or was not tried yet
 }
 
 // New shows what lies on disk. Nothing is asked or fetched before Run.
@@ -115,6 +116,17 @@ func (c *Catalog) Open(salt string, v snapshot.Version) (Data, bool) {
 	return h.Data, ok
 }
 
+// Trouble is why a version that the newest pointer names cannot be served at the moment, nil if nothing is known of it. Without its
+// torrent, it is recognised by the time and height that publishers name versions after.
+func (c *Catalog) Trouble(salt string, version snapshot.Version) error {
+	v := c.viewOf(salt)
+	p, err := v.record.Pointer()
+	if err != nil || v.openErr == nil || snapshot.NewVersion(p.Created, p.Height) != version {
+		return nil
+	}
+	return v.openErr
+}
+
 func (c *Catalog) viewOf(salt string) *view {
 	if ch, ok := c.channels[salt]; ok {
 		return ch.view.Load()
@@ -155,6 +167,8 @@ func (ch *channel) state() (string, error) {
 	switch {
 	case !ok && !v.pointed:
 		return "", errors.New("no signed pointer has been found yet")
+	case !ok && v.openErr != nil:
+		return "", fmt.Errorf("the newest snapshot cannot be opened: %w", v.openErr)
 	case !ok:
 		return "", errors.New("the torrent of the newest snapshot has not been found yet")
 	}
@@ -165,5 +179,9 @@ func (ch *channel) state() (string, error) {
 	if pieces == 0 {
 		return "", fmt.Errorf("nothing of version %s is here, and no source has delivered a correct piece so far (%d bytes received)", h.Version, h.Data.Received())
 	}
-	return fmt.Sprintf("version %s, %d %% here", h.Version, bytes*100/h.Torrent.Length), nil
+	state := fmt.Sprintf("version %s, %d %% here", h.Version, bytes*100/h.Torrent.Length)
+	if v.openErr != nil {
+		state += fmt.Sprintf(", because the newest snapshot cannot be opened: %v", v.openErr)
+	}
+	return state, nil
 }

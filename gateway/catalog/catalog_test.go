@@ -213,3 +213,27 @@ func TestFullDiskIsNotReady(t *testing.T) {
 		t.Errorf("Ready = %v, want ready: everything is here", err)
 	}
 }
+
+func TestNewestThatCannotBeOpenedIsExplained(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		next := holding(t, "20000101T000000Z", 4, time.Hour)
+		p := &fakePeer{openErr: errors.New("is a directory")}
+		p.publish(record(t, next, day(1), day(14)), next)
+		c := run(t, p)
+		time.Sleep(time.Minute)
+		if _, err := c.Ready(t.Context()); err == nil || !strings.Contains(err.Error(), "is a directory") {
+			t.Errorf("Ready = %v, want why it cannot be opened", err)
+		}
+		if err := c.Trouble(salt, next.Version); err == nil {
+			t.Error("no trouble with the newest version, which cannot be opened")
+		}
+		if err := c.Trouble(salt, "19991231T000000Z"); err != nil {
+			t.Errorf("trouble with a version that nobody named: %v", err)
+		}
+		p.with(func(p *fakePeer) { p.openErr = nil })
+		time.Sleep(15 * time.Minute)
+		if detail, err := c.Ready(t.Context()); err != nil || c.Trouble(salt, next.Version) != nil || strings.Contains(detail, "directory") {
+			t.Errorf("Ready = %q, %v, want ready and nothing of what is over", detail, err)
+		}
+	})
+}

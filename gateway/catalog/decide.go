@@ -1,6 +1,7 @@
 package catalog
 
 import (
+	"slices"
 	"time"
 
 	"snapswarm/common/snapshot"
@@ -27,6 +28,10 @@ func newestHolding(pointed snapshot.InfoHash, before snapshot.Version, holdings 
 		return ""
 	}
 	return holdings[0].Version
+}
+
+func holds(holdings []Holding, ih snapshot.InfoHash) bool {
+	return slices.ContainsFunc(holdings, func(h Holding) bool { return h.Torrent.InfoHash == ih })
 }
 
 // outdated are the holdings, given newest first, that need not be kept any more. The one behind latest always stays, and so does

@@ -147,6 +147,7 @@ type fakePeer struct {
 	resolves  int
 	reputs    []int64
 	discarded []snapshot.Version
+	openErr   error // of each Open, at once
 }
 
 func (p *fakePeer) Newest(snapshot.Channel) (pointer.Record, bool) {
@@ -172,6 +173,12 @@ func (p *fakePeer) Open(ctx context.Context, _ snapshot.Channel, rec pointer.Rec
 	ptr, err := rec.Pointer()
 	if err != nil {
 		return err
+	}
+	p.mu.Lock()
+	failure := p.openErr
+	p.mu.Unlock()
+	if failure != nil {
+		return failure
 	}
 	for {
 		if p.open(ptr.InfoHash) {

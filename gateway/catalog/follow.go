@@ -47,6 +47,9 @@ func (c *Catalog) update(ctx context.Context, ch *channel, patience time.Duratio
 	defer cancel()
 	if err := c.peer.Open(limited, ch.Channel, v.record); err != nil {
 		if ctx.Err() == nil {
+			failed := *ch.view.Load()
+			failed.openErr = err
+			ch.view.Store(&failed)
 			c.log.WarnContext(ctx, "snapshot could not be opened", "channel", ch.Salt, "seq", v.record.Seq, "error", err)
 		}
 		// An error before its time, such as a full disk, waits for the next round.
@@ -84,7 +87,11 @@ func (c *Catalog) refresh(ch *channel) {
 	if err != nil { // accepted records are readable; without one there is nothing to point with
 		next.pointed = false
 	}
-	next.latest = newestHolding(p.InfoHash, ch.view.Load().latest, next.holdings)
+	before := ch.view.Load()
+	next.latest = newestHolding(p.InfoHash, before.latest, next.holdings)
+	if next.record.Seq == before.record.Seq && !holds(next.holdings, p.InfoHash) {
+		next.openErr = before.openErr
+	}
 	ch.view.Store(&next)
 }
 

@@ -21,6 +21,8 @@ type Library interface {
 	Versions(salt string) []snapshot.Version
 	// Open returns a version. It does no I/O and there is nothing to close.
 	Open(salt string, v snapshot.Version) (Snapshot, bool)
+	// Trouble is why the newest version, which Open does not have, cannot be had at the moment; nil for any other.
+	Trouble(salt string, v snapshot.Version) error
 }
 
 // Snapshot is one version and its data, as far as it is here. Its methods are called from many goroutines.

@@ -42,6 +42,7 @@ type shelf struct {
 	records   map[string]pointer.Record
 	mu        sync.Mutex
 	snapshots map[string][]*fakeSnapshot // guarded by mu; newest first
+	trouble   map[snapshot.Version]error // never changes
 }
 
 type fakeSnapshot struct {
@@ -94,6 +95,8 @@ func (s *shelf) Open(salt string, v snapshot.Version) (serve.Snapshot, bool) {
 	}
 	return nil, false
 }
+
+func (s *shelf) Trouble(_ string, v snapshot.Version) error { return s.trouble[v] }
 
 func (s *shelf) add(salt string, snap *fakeSnapshot) {
 	s.mu.Lock()

@@ -18,6 +18,7 @@ import (
 	"testing"
 	"time"
 
+	"snapswarm/common/snapshot"
 	"snapswarm/gateway/serve"
 )
 
@@ -182,6 +183,24 @@ func TestFileThatCannotBeOpenedIsUnavailable(t *testing.T) {
 	body, err := io.ReadAll(response.body)
 	if err != nil || response.status != http.StatusServiceUnavailable || bytes.Contains(body, []byte(snap.path)) {
 		t.Errorf("GET = %d, %q, %v; want 503 without a path of the disk", response.status, body, err)
+	}
+}
+
+func TestNewestVersionThatCannotBeOpenedIsUnavailable(t *testing.T) {
+	t.Parallel()
+	const next = "20261120T110000Z"
+	lib, _ := shelfOf(t, fileSize)
+	lib.trouble = map[snapshot.Version]error{next: errors.New("open /data/secret: is a directory")}
+	addr := start(t, lib, serve.Config{})
+	for _, file := range []string{"/data.zst", "/data.zst.torrent", ""} {
+		a := get(t, "http://"+addr+"/demo/"+next+file)
+		body, err := io.ReadAll(a.body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if a.status != http.StatusServiceUnavailable || a.header.Get("Retry-After") == "" || !bytes.Contains(body, []byte(next)) || bytes.Contains(body, []byte("secret")) {
+			t.Errorf("GET %s%s: %d %v %q, want 503, when to try again, and no path", next, file, a.status, a.header, body)
+		}
 	}
 }
 

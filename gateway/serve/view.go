@@ -55,7 +55,8 @@ func (v view) describe(header http.Header, suffix string) {
 	header.Set("Cache-Control", bucket.CacheImmutable)
 }
 
-// find returns the version that a request names. Channels and versions that are not served are a 404 that says which are.
+// find returns the version that a request names. Channels and versions that are not served are a 404 that says which are; the
+// newest version is a 503 while it cannot be opened.
 func (h *Handler) find(c echo.Context) (view, error) {
 	ch, err := h.findChannel(c)
 	if err != nil {
@@ -77,6 +78,10 @@ func (h *Handler) find(c echo.Context) (view, error) {
 		if v.data, ok = h.lib.Open(ch.Salt, v.version); ok {
 			v.torrent = v.data.Torrent()
 			return v, nil
+		}
+		if err := h.lib.Trouble(ch.Salt, v.version); err != nil {
+			return view{}, refuse(http.StatusServiceUnavailable, "Version %s is the newest one, but the gateway cannot open it at the moment; its log says why.", v.version).
+				with("Retry-After", retryAfter).because(err)
 		}
 	}
 	return view{}, h.noVersion(v)
