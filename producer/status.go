@@ -103,8 +103,10 @@ type statusView struct {
 
 func (v *statusView) openBucket(ctx context.Context, cfg StatusConfig, log *slog.Logger) (err error) {
 	if cfg.Bucket != "" {
-		if v.store, err = cfg.openBucket(log); err != nil {
-			return err
+		settings := cfg.store()
+		settings.Log, settings.RetryFor, settings.StallAfter = log, -1, statusPatience/2 // who asks wants to know now
+		if v.store, err = bucket.Open(settings); err != nil {
+			return codedOpen(fmt.Errorf("BUCKET: %w", err))
 		}
 		v.sources = append(v.sources, bucket.PointerSource(v.store))
 	}

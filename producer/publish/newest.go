@@ -30,7 +30,12 @@ func (k *known) take(rec pointer.Record) error {
 	return nil
 }
 
+// resolve asks first whether the bucket can be written to, which gives an answer at once: all other requests are patient
+// with a bucket that is away.
 func (r *run) resolve(ctx context.Context) (err error) {
+	if err := r.cfg.Store.Check(ctx); err != nil {
+		return err
+	}
 	r.known, err = r.newest(ctx)
 	return err
 }

@@ -20,11 +20,8 @@ import (
 // and then there is no point in waiting.
 const maxVersionWait = 5 * time.Second
 
-// reserve finds out early what would fail late (bucket, disk), and takes a version that nobody has.
+// reserve makes sure that the disk has room, and takes a version that nobody has.
 func (r *run) reserve(ctx context.Context) error {
-	if err := r.cfg.Store.Check(ctx); err != nil {
-		return err
-	}
 	if err := checkSpace(r.cfg.DataDir, r.req.Source.Size()); err != nil {
 		return err
 	}

@@ -35,6 +35,7 @@ type SourceStatus struct {
 
 	pointer pointer.Pointer
 	err     error
+	bucket  bool // the producer's own, not its public address
 }
 
 // SnapshotStatus is the snapshot that the newest pointer names.
@@ -64,8 +65,13 @@ type ObjectStatus struct {
 }
 
 // Err is nil when the channel has a pointer that may be followed and has not expired. Otherwise it wraps
-// pointer.ErrNotFound, pointer.ErrAllRefused or [ErrStale].
+// pointer.ErrNotFound, pointer.ErrAllRefused or [ErrStale]; or, before those, the error of a bucket that cannot be asked.
 func (s Status) Err(now time.Time) error {
+	for _, src := range s.Sources {
+		if src.bucket && (errors.Is(src.err, bucket.ErrUnreachable) || errors.Is(src.err, bucket.ErrDenied)) {
+			return src.err
+		}
+	}
 	newest := s.newest()
 	if newest != nil {
 		if newest.pointer.Stale(now) {
@@ -102,6 +108,7 @@ func Inspect(ctx context.Context, ch snapshot.Channel, sources []pointer.Source,
 	for i, src := range sources {
 		g.Go(func() error {
 			s.Sources[i] = ask(ctx, src, ch)
+			s.Sources[i].bucket = store != nil && src.Name() == store.String()
 			return nil
 		})
 	}
