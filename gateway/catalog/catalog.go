@@ -121,10 +121,10 @@ func (c *Catalog) Open(salt string, v snapshot.Version) (Data, bool) {
 func (c *Catalog) Trouble(salt string, version snapshot.Version) error {
 	v := c.viewOf(salt)
 	p, err := v.record.Pointer()
-	if err != nil || v.openErr == nil || snapshot.NewVersion(p.Created, p.Height) != version {
-		return nil
+	if err == nil && snapshot.NewVersion(p.Created, p.Height) == version {
+		return v.openErr
 	}
-	return v.openErr
+	return nil
 }
 
 func (c *Catalog) viewOf(salt string) *view {
