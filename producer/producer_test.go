@@ -194,6 +194,10 @@ func TestServePublishesWhatChanges(t *testing.T) {
 	ops := freePort(t)
 	b := w.serve("SNAPSHOT_SOURCE="+w.source, "POLL_INTERVAL=100ms", "METRICS_ADDR="+ops)
 	w.eventually("ready", func() bool { return w.ready("http://" + ops + "/readyz") })
+	w.eventually("a pointer in the bucket", func() bool { // which is signed a moment before
+		code, _, _ := w.run(t.Context(), "status")
+		return code == daemon.ExitOK
+	})
 	first := w.status()
 	if first.Holder == nil || first.Holder.PID != os.Getpid() {
 		t.Errorf("status names %+v as the publisher, want this process", first.Holder)

@@ -45,6 +45,9 @@ func runServe(ctx context.Context, cfg ServeConfig) (err error) {
 	}
 	var health daemon.Health
 	health.Ready("pointer", func(context.Context) (string, error) { return s.publisher.Health() })
+	if cfg.SnapshotSource != "" {
+		health.Ready("publication", func(context.Context) (string, error) { return s.publisher.WatchHealth() })
+	}
 	ops, err := daemon.ListenOps(ctx, cfg.MetricsAddr, &health, s.telemetry.Handler(), s.log)
 	if err != nil {
 		return err

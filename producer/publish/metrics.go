@@ -30,7 +30,7 @@ func newInstruments() instruments {
 	i := instruments{tracer: otel.Tracer(scope)}
 	// The API returns a working no-op instrument beside any error.
 	i.publications, _ = m.Int64Counter("snapswarm.publish.publications", metric.WithUnit("{publication}"),
-		metric.WithDescription("Publications begun, by result."))
+		metric.WithDescription("Publications tried, by result; also those that failed before they began."))
 	i.steps, _ = m.Float64Histogram("snapswarm.publish.step.duration", metric.WithUnit("s"),
 		metric.WithDescription("Time of the steps of a publication, by step and result."),
 		metric.WithExplicitBucketBoundaries(0.1, 1, 5, 15, 60, 300, 900, 3600, 4*3600, 12*3600)) // seconds to half a day
@@ -68,6 +68,11 @@ func (i instruments) published(ctx context.Context, r *run, err error) {
 	i.rawBytes.Add(ctx, r.archive.RawSize)
 	i.bytes.Add(ctx, r.archive.Size)
 	i.pointer(ctx, r.record.Seq, r.version.Time(), r.report.Expires)
+}
+
+// refused counts a publication that failed before it began.
+func (i instruments) refused(ctx context.Context, err error) {
+	i.publications.Add(ctx, 1, metric.WithAttributes(result(err)))
 }
 
 func (i instruments) pointer(ctx context.Context, seq int64, created, expires time.Time) {

@@ -115,7 +115,8 @@ type Publisher struct {
 	publishing sync.Mutex // held during a publication, retention included
 	signing    sync.Mutex // held from choosing a sequence number until the record is out
 	journal    *journal
-	unsent     atomic.Bool // the newest record did not get into the bucket
+	unsent     atomic.Bool             // the newest record did not get into the bucket
+	trouble    atomic.Pointer[trouble] // of Watch, nil when its last round succeeded
 }
 
 // New takes the channel and clears away what an interrupted run left on this disk. It fails with [HeldError] when

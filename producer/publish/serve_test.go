@@ -155,7 +155,12 @@ func TestAFailingCommandLeavesTheOldSnapshot(t *testing.T) {
 }
 
 func TestASourceThatBecomesEmptyLeavesTheOldSnapshot(t *testing.T) {
-	inBubble(t, watch(publish.Schedule{Every: time.Hour}), func(b *bench) {
+	var p *publish.Publisher
+	life := func(ctx context.Context, b *bench, publisher *publish.Publisher) error {
+		p = publisher
+		return watch(publish.Schedule{Every: time.Hour})(ctx, b, publisher)
+	}
+	inBubble(t, life, func(b *bench) {
 		time.Sleep(time.Second)
 		b.wantVersions(1, "at start")
 		if err := os.RemoveAll(b.source); err != nil {
@@ -166,9 +171,15 @@ func TestASourceThatBecomesEmptyLeavesTheOldSnapshot(t *testing.T) {
 		}
 		time.Sleep(3 * time.Hour)
 		b.wantVersions(1, "while the source is empty")
+		if _, err := p.WatchHealth(); !errors.Is(err, publish.ErrEmpty) || !strings.Contains(err.Error(), "since") {
+			t.Errorf("while the source is empty: %v", err)
+		}
 		b.write("data.ldb", []byte("back again"))
 		time.Sleep(time.Hour)
 		b.wantVersions(2, "when it has data again")
+		if _, err := p.WatchHealth(); err != nil {
+			t.Errorf("when it has data again: %v", err)
+		}
 	})
 }
 

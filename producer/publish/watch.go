@@ -54,12 +54,12 @@ func (w *watcher) turn(ctx context.Context) time.Duration {
 	}
 	if w.unsent.Load() { // what was published last is whole, and only nobody knows of it
 		if err := w.settle(ctx); err != nil {
-			return w.failed(ctx, err)
+			return w.failed(ctx, w.refused(ctx, err))
 		}
 	}
 	look, err := Fingerprint(ctx, w.Source)
 	if err != nil {
-		return w.failed(ctx, err)
+		return w.failed(ctx, w.refused(ctx, err))
 	}
 	settled := w.seen == "" || w.seen == look
 	w.seen = look
@@ -68,13 +68,12 @@ func (w *watcher) turn(ctx context.Context) time.Duration {
 	case changed && !settled && w.Every == 0:
 		return min(settleFor, w.Poll)
 	case !changed && (w.Command == "" || !w.overdue()):
-		return w.idle()
+		return w.succeeded()
 	}
 	if err := w.publish(ctx); err != nil {
 		return w.failed(ctx, err)
 	}
-	w.retry = 0
-	return w.idle()
+	return w.succeeded()
 }
 
 func (w *watcher) changed(fingerprint string) bool {
@@ -103,17 +102,9 @@ func (w *watcher) idle() time.Duration {
 
 // publish runs the command and publishes what the source then is.
 func (w *watcher) publish(ctx context.Context) error {
-	if w.Command != "" {
-		if err := runCommand(ctx, w.Command, w.Source, w.cfg.Log); err != nil {
-			return err
-		}
-	}
-	if err := CheckPrivate(ctx, w.Source, w.Private); err != nil {
-		return err
-	}
-	src, err := OpenSource(ctx, w.Source)
+	src, err := w.prepare(ctx)
 	if err != nil {
-		return err
+		return w.refused(ctx, err)
 	}
 	w.seen = src.Fingerprint
 	if !w.changed(src.Fingerprint) {
@@ -126,12 +117,63 @@ func (w *watcher) publish(ctx context.Context) error {
 	return nil
 }
 
+// prepare runs the command and opens what the source then is.
+func (w *watcher) prepare(ctx context.Context) (Source, error) {
+	if w.Command != "" {
+		if err := runCommand(ctx, w.Command, w.Source, w.cfg.Log); err != nil {
+			return Source{}, err
+		}
+	}
+	if err := CheckPrivate(ctx, w.Source, w.Private); err != nil {
+		return Source{}, err
+	}
+	return OpenSource(ctx, w.Source)
+}
+
+// refused counts a round that failed before Publish, which counts its own, and returns err.
+func (w *watcher) refused(ctx context.Context, err error) error {
+	if ctx.Err() == nil {
+		w.metrics.refused(ctx, err)
+	}
+	return err
+}
+
+// succeeded notes that what is published is what the source holds, and returns how long to wait.
+func (w *watcher) succeeded() time.Duration {
+	w.retry = 0
+	w.trouble.Store(nil)
+	return w.idle()
+}
+
+// trouble is a row of failed rounds without a success.
+type trouble struct {
+	since time.Time
+	err   error // the last
+}
+
+// WatchHealth is an error while the rounds of [Publisher.Watch] fail: it says since when, and why the last one did.
+func (p *Publisher) WatchHealth() (detail string, err error) {
+	if t := p.trouble.Load(); t != nil {
+		return "", fmt.Errorf("failing since %s: %w", t.since.UTC().Format(time.RFC3339), t.err)
+	}
+	last, ok := p.journal.last()
+	if !ok {
+		return "nothing has failed", nil
+	}
+	return "the last one is " + string(last.Version), nil
+}
+
 // failed reports err and returns how long to wait: a minute first, then twice as long each time, an hour at most.
 func (w *watcher) failed(ctx context.Context, err error) time.Duration {
 	if ctx.Err() != nil {
 		return 0
 	}
 	w.retry = min(max(2*w.retry, retryFirst), retryMost)
+	t := &trouble{since: w.cfg.Now(), err: err}
+	if before := w.trouble.Load(); before != nil {
+		t.since = before.since
+	}
+	w.trouble.Store(t)
 	w.cfg.Log.ErrorContext(ctx, "nothing published; the snapshot from before stays", "channel", w.cfg.Salt,
 		"error", err, "retry_in", w.retry)
 	return w.retry
