@@ -6,6 +6,7 @@ import (
 	"crypto/ed25519"
 	"crypto/sha1"
 	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"io"
 	"log/slog"
@@ -395,19 +396,22 @@ func TestAFolderBelongsToOneChannel(t *testing.T) {
 }
 
 func TestWantedChannels(t *testing.T) {
-	link := testChannel(t).String()
+	link, key := testChannel(t).String(), testChannel(t).Key
 	for name, c := range map[string]struct {
 		set  func(*peer.Settings)
 		want int
 		name string // of the setting that the error names
 	}{
-		"one link":        {func(s *peer.Settings) { s.Channel = daemon.List{link} }, 1, ""},
-		"key and salt":    {func(s *peer.Settings) { s.AuthorityPubkey = strings.Repeat("3b", 32); s.DHTSalt = "daily" }, 1, ""},
-		"nothing":         {func(*peer.Settings) {}, 0, "CHANNEL"},
-		"the same twice":  {func(s *peer.Settings) { s.Channel = daemon.List{link, link} }, 0, "CHANNEL"},
-		"no link":         {func(s *peer.Settings) { s.Channel = daemon.List{"daily"} }, 0, "CHANNEL"},
-		"a broken key":    {func(s *peer.Settings) { s.AuthorityPubkey = "abc" }, 0, "AUTHORITY_PUBKEY"},
-		"a reserved salt": {func(s *peer.Settings) { s.AuthorityPubkey = strings.Repeat("3b", 32); s.DHTSalt = "latest" }, 0, "DHT_SALT"},
+		"one link":                {func(s *peer.Settings) { s.Channel = daemon.List{link} }, 1, ""},
+		"key and salt":            {func(s *peer.Settings) { s.AuthorityPubkey = strings.Repeat("3b", 32); s.DHTSalt = "daily" }, 1, ""},
+		"nothing":                 {func(*peer.Settings) {}, 0, "CHANNEL"},
+		"the same twice":          {func(s *peer.Settings) { s.Channel = daemon.List{link, link} }, 0, "CHANNEL"},
+		"no link":                 {func(s *peer.Settings) { s.Channel = daemon.List{"daily"} }, 0, "CHANNEL"},
+		"a broken key":            {func(s *peer.Settings) { s.AuthorityPubkey = "abc" }, 0, "AUTHORITY_PUBKEY"},
+		"a link and another key":  {func(s *peer.Settings) { s.Channel, s.AuthorityPubkey = daemon.List{link}, strings.Repeat("3b", 32) }, 0, "AUTHORITY_PUBKEY"},
+		"a link and a broken key": {func(s *peer.Settings) { s.Channel, s.AuthorityPubkey = daemon.List{link}, "abc" }, 0, "AUTHORITY_PUBKEY"},
+		"a link and the same key": {func(s *peer.Settings) { s.Channel, s.AuthorityPubkey = daemon.List{link}, hex.EncodeToString(key[:]) }, 1, ""},
+		"a reserved salt":         {func(s *peer.Settings) { s.AuthorityPubkey = strings.Repeat("3b", 32); s.DHTSalt = "latest" }, 0, "DHT_SALT"},
 	} {
 		s := peer.Settings{}
 		c.set(&s)

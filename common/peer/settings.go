@@ -1,7 +1,11 @@
 package peer
 
 import (
+	"bytes"
+	"crypto/ed25519"
+	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"snapswarm/common/daemon"
@@ -43,16 +47,27 @@ func (s *Settings) parseChannels() ([]snapshot.Channel, error) {
 		}
 		channels = append(channels, ch)
 	}
-	if s.AuthorityPubkey == "" || len(channels) > 0 {
+	if s.AuthorityPubkey == "" {
 		return channels, nil
 	}
 	key, err := snapshot.ParseKey(s.AuthorityPubkey)
 	if err != nil {
 		return nil, fmt.Errorf("AUTHORITY_PUBKEY: %w", err)
 	}
+	if len(channels) > 0 {
+		return channels, agree(channels, key)
+	}
 	ch, err := snapshot.NewChannel(key, s.DHTSalt)
 	if err != nil {
 		return nil, fmt.Errorf("DHT_SALT: %w", err)
 	}
 	return append(channels, ch), nil
+}
+
+// agree refuses an AUTHORITY_PUBKEY that contradicts CHANNEL: nobody knows which of them the operator meant.
+func agree(channels []snapshot.Channel, key ed25519.PublicKey) error {
+	if slices.ContainsFunc(channels, func(ch snapshot.Channel) bool { return bytes.Equal(ch.Key[:], key) }) {
+		return nil
+	}
+	return errors.New("CHANNEL and AUTHORITY_PUBKEY name different keys: remove one of them")
 }
