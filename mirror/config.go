@@ -39,6 +39,11 @@ func (c *Config) Validate() error {
 	return nil
 }
 
+// pointerless reports whether neither the DHT nor a bucket is to be asked for pointers.
+func (c *Config) pointerless() bool {
+	return c.DHTBootstrap != nil && len(c.DHTBootstrap) == 0 && len(c.BucketURL) == 0
+}
+
 // Patience with peers before the bucket is used regardless of them: who waits for one file has less of it.
 const (
 	patienceDaemon = 2 * time.Minute

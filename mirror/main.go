@@ -90,9 +90,25 @@ func run(ctx context.Context, cfg Config, terminal *daemon.Terminal, stdout io.W
 		return errors.Join(err, p.ops.Close())
 	}
 	if cfg.Once {
+		if err := p.canFind(); err != nil {
+			return errors.Join(err, p.ops.Close())
+		}
 		return p.once(ctx, stdout)
 	}
 	return p.serve(ctx)
+}
+
+// canFind refuses settings with which no pointer can ever be found. Seed peers give data, but no pointers.
+func (p *process) canFind() error {
+	if !p.cfg.pointerless() {
+		return nil
+	}
+	for _, ch := range p.channels {
+		if _, known := p.peer.Newest(ch); known {
+			return nil
+		}
+	}
+	return daemon.Usagef("no pointer can be found with DHT_BOOTSTRAP=none and no BUCKET_URL: set BUCKET_URL, or DHT_BOOTSTRAP to a DHT node (SEED_PEERS give data only)")
 }
 
 // serve follows the channels until ctx ends.

@@ -114,6 +114,11 @@ func TestOnceSaysWhatIsWrong(t *testing.T) {
 		{"no channel", []string{"--once", "--data-dir", t.TempDir()}, daemon.ExitUsage, []string{"CHANNEL", "AUTHORITY_PUBKEY"}},
 		{"bad link", b.args(t.TempDir(), "--once", "--channel", "magnet:?xt=urn:btih:1"), daemon.ExitUsage, []string{"magnet"}},
 		{"one channel twice", b.args(t.TempDir(), "--once", "--channel", link+","+link), daemon.ExitUsage, []string{salt}},
+		{
+			name: "nobody to ask for the pointer",
+			args: []string{"--once", "--channel", link, "--data-dir", t.TempDir(), "--listen-addr", "127.0.0.1:0", "--dht-bootstrap", "none", "--seed-peers", "127.0.0.1:9"},
+			code: daemon.ExitUsage, words: []string{"DHT_BOOTSTRAP", "BUCKET_URL"},
+		},
 		{"unknown flag", []string{"--onec"}, daemon.ExitUsage, []string{"onec"}},
 		{"argument", []string{"once"}, daemon.ExitUsage, []string{"once"}},
 		{"bad count", b.args(t.TempDir(), "--retain", "-1"), daemon.ExitUsage, []string{"--retain", "auto"}},
