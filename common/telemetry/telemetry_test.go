@@ -57,6 +57,18 @@ func (b *logBuffer) String() string {
 	return b.buf.String()
 }
 
+// own is the log without the last words of exporters that an earlier test gave up: the error handler is global, so they
+// come to whichever test runs then. A test without exporters has none of its own.
+func (b *logBuffer) own() string {
+	var own strings.Builder
+	for line := range strings.Lines(b.String()) {
+		if !strings.Contains(line, `export: Post \"http://127.0.0.1:`) {
+			own.WriteString(line)
+		}
+	}
+	return own.String()
+}
+
 func scrape(t *testing.T, tel *telemetry.Telemetry) string {
 	t.Helper()
 	w := httptest.NewRecorder()
@@ -103,8 +115,8 @@ func TestPrometheusIsServedWithoutAnyConfiguration(t *testing.T) {
 	if err := tel.Shutdown(t.Context()); err != nil {
 		t.Errorf("Shutdown = %v", err)
 	}
-	if log.String() != "" {
-		t.Errorf("log: %s", log)
+	if own := log.own(); own != "" {
+		t.Errorf("log: %s", own)
 	}
 }
 
