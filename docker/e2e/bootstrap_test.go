@@ -38,8 +38,8 @@ func TestFromTheBucketAloneAndOnFromThere(t *testing.T) {
 	if peers, origin := w.received(third); peers != pub.size() || origin != 0 {
 		t.Errorf("the third mirror got %d bytes from peers and %d from the bucket, want %d and 0", peers, origin, pub.size())
 	}
-	if e := w.once("fourth", alone(stack.Env{"BUCKET_URL": ""})); e.code != 10 {
-		t.Errorf("a mirror that knows nobody: %s; want 10", e)
+	if e := w.once("fourth", alone(stack.Env{"BUCKET_URL": ""})); e.code != 2 {
+		t.Errorf("a mirror that can ask nobody: %s; want 2", e)
 	}
 }
 

@@ -114,10 +114,10 @@ func (w *world) packing(p *stack.Process, besides ...string) string {
 func TestSIGTERMWhileBusy(t *testing.T) {
 	w := newWorld(t)
 	curl := need(t, "curl")
-	producer, pub := w.produce(w.ledger(32<<20), nil) // far more than the kernel buffers for a slow reader
+	producer, pub := w.produce(w.ledger(32<<20), nil) // far more than the kernel buffers and than is read until the end
 	gateway, base := w.gateway("gateway", nil)
 	dir := t.TempDir()
-	slow := exec.CommandContext(w.ctx, curl, "-sSfO", "--limit-rate", "2M", base+"/"+bucket.ArchiveKey(w.Channel.Salt, pub.Version(), pub.file()))
+	slow := exec.CommandContext(w.ctx, curl, "-sSfO", "--limit-rate", "1M", base+"/"+bucket.ArchiveKey(w.Channel.Salt, pub.Version(), pub.file()))
 	slow.Dir = dir
 	w.ok(slow.Start())
 	w.eventually("curl has begun", func() bool { return sizeOf(filepath.Join(dir, pub.file())) > 0 })
