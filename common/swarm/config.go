@@ -75,16 +75,14 @@ type tuning struct {
 	tick            time.Duration // how often decisions are reconsidered while something is missing
 	flush           time.Duration // how often data goes to disk
 	idle            time.Duration // in which at least some bytes of an origin's body must come
-	overdue         time.Duration // of a request by another mirror, until it is known how long they take
-	alive           time.Duration // a sign of life of a peer
-	floor           float64       // bytes per second from all peers that are worth waiting for
+	overdue         time.Duration // without progress until the work of other mirrors is done
 	grace           time.Duration // in which a first peer may connect before origins are asked
 	hedge           time.Duration // a reader waits for peers until an origin is asked as well
 	stuck           time.Duration // a piece is in flight from an origin until peers may bring it as well
 	diskRetry       time.Duration // between attempts to write to a full disk
 	backoff         backoffRange
 	penance         backoffRange
-	slots           int   // most requests to origins at once, per snapshot
+	slots           int   // requests to origins at once, per snapshot
 	memory          int64 // bytes of pieces from origins in memory, all snapshots
 	announce        backoffRange
 	redial          backoffRange
@@ -98,15 +96,13 @@ func defaultTuning() *tuning {
 		flush:           3 * time.Second,
 		idle:            30 * time.Second,
 		overdue:         3 * time.Second,
-		alive:           10 * time.Second,
-		floor:           32 << 10,
 		grace:           2 * time.Second,
 		hedge:           time.Second,
 		stuck:           10 * time.Second,
 		diskRetry:       5 * time.Second,
 		backoff:         backoffRange{first: time.Second, most: time.Minute, factor: 2},
 		penance:         backoffRange{first: 30 * time.Second, most: time.Hour, factor: 4},
-		slots:           8,
+		slots:           4,
 		memory:          256 << 20,
 		announce:        backoffRange{first: 5 * time.Second, most: 2 * time.Minute, factor: 2},
 		redial:          backoffRange{first: time.Second, most: time.Minute, factor: 2},

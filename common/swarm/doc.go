@@ -9,9 +9,9 @@
 //     Beside the file lies a record of the pieces that are on disk (see FORMAT.md): a bit is written after the data's fsync and
 //     holds only for the very file (size, modification time, inode) that it was written for. Anything else is hashed first.
 //   - Origins. The library's webseed scheduler makes every client fetch everything from the origin and drops pieces for good after
-//     one 404. Here package schedule decides: a piece is taken from an origin if no peer that delivers has it, this client is the
-//     one elected for it and its peers already have what it has, or after a patience without progress; bytes are hashed in
-//     memory before they touch the file; failures are retried for ever, with growing delays per origin.
+//     one 404. Here a piece is taken from an origin if no connected peer has it and this client is the one elected for it, or after
+//     a patience without progress; bytes are hashed in memory before they touch the file; failures are retried for ever,
+//     with growing delays per origin.
 //   - Readers. [Snapshot.WaitPiece] raises a piece above all others and takes it from an origin when peers are slow.
 //
 // A file that somebody else changed while it is held is noticed by its size and modification time: when it is opened, with each save,

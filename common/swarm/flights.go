@@ -6,10 +6,11 @@ import (
 	"errors"
 	"maps"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"time"
 
-	"snapswarm/common/swarm/schedule"
+	"github.com/anacrolix/torrent"
 )
 
 // urgentSlots is how many requests to origins readers may have beyond the schedule's.
@@ -17,7 +18,7 @@ const urgentSlots = 4
 
 // flight is one request to an origin.
 type flight struct {
-	run       schedule.Run
+	run       run
 	origin    *origin
 	started   time.Time
 	urgent    bool // for readers
@@ -38,7 +39,7 @@ func (fs *flights) add(f *flight) {
 	if f.urgent {
 		fs.urgent++
 	}
-	for i := f.run.First; i < f.run.First+f.run.N; i++ {
+	for i := f.run.first; i < f.run.first+f.run.n; i++ {
 		fs.byPiece[i] = f
 	}
 }
@@ -48,7 +49,7 @@ func (fs *flights) remove(f *flight) {
 	if f.urgent {
 		fs.urgent--
 	}
-	for i := f.run.First; i < f.run.First+f.run.N; i++ {
+	for i := f.run.first; i < f.run.first+f.run.n; i++ {
 		if fs.byPiece[i] == f {
 			delete(fs.byPiece, i)
 		}
@@ -57,7 +58,7 @@ func (fs *flights) remove(f *flight) {
 
 // fetches reports whether origins are to be asked at all.
 func (l *loop) fetches() bool {
-	if l.s.client.config.Origins == OriginNever || len(l.origins.list) == 0 {
+	if l.schedule.policy == OriginNever || len(l.origins.list) == 0 {
 		return false
 	}
 	return len(l.asked) > 0 || l.base > 0 && !l.s.isComplete()
@@ -70,14 +71,18 @@ func (l *loop) wanted(i int) bool {
 
 // fetch starts requests: for readers first, then what the schedule picks.
 func (l *loop) fetch(now time.Time) {
-	v := l.view(now)
-	for _, i := range l.urgent(now, v.Peers) {
-		if l.flights.urgent >= urgentSlots || !l.launch(now, schedule.Run{First: i, N: 1}, true) {
+	peers, held := l.peers()
+	for _, i := range l.urgent(now, held) {
+		if l.flights.urgent >= urgentSlots || !l.launch(now, run{i, 1}, true) {
 			break
 		}
-		v.Wanted.Remove(i)
 	}
-	for _, r := range l.schedule.Pick(v) {
+	runs := l.schedule.pick(view{
+		now: now, started: l.started, lastProgress: l.lastProgress, lastPeers: l.lastPeers,
+		inFlight: l.flights.n - l.flights.urgent,
+		wanted:   l.wanted, held: held, peers: peers,
+	})
+	for _, r := range runs {
 		if !l.launch(now, r, false) {
 			return
 		}
@@ -85,10 +90,10 @@ func (l *loop) fetch(now time.Time) {
 }
 
 // urgent is what readers need and peers do not bring: what they wait for, then what they come to next.
-func (l *loop) urgent(now time.Time, peers []schedule.Peer) []int {
+func (l *loop) urgent(now time.Time, held pieceSet) []int {
 	var pieces []int
 	for i, w := range l.waiters {
-		if l.wanted(i) && (!claimed(peers, i) || now.Sub(w.since) >= l.tuning.hedge) {
+		if l.wanted(i) && (!held.Contains(uint32(i)) || now.Sub(w.since) >= l.tuning.hedge) {
 			pieces = append(pieces, i)
 		}
 	}
@@ -98,7 +103,7 @@ func (l *loop) urgent(now time.Time, peers []schedule.Peer) []int {
 	soon := slices.SortedFunc(maps.Keys(l.wants), func(a, b *want) int { return cmp.Compare(a.first, b.first) })
 	for _, w := range soon {
 		for i := w.first; i <= w.last && w.priority == Soon && len(pieces) < urgentSlots; i++ {
-			if l.waiters[i] == nil && l.wanted(i) && !claimed(peers, i) {
+			if l.waiters[i] == nil && l.wanted(i) && !held.Contains(uint32(i)) {
 				pieces = append(pieces, i)
 			}
 		}
@@ -107,8 +112,8 @@ func (l *loop) urgent(now time.Time, peers []schedule.Peer) []int {
 }
 
 // launch starts a request and reports false if no origin may be asked now.
-func (l *loop) launch(now time.Time, r schedule.Run, urgent bool) bool {
-	if l.flights.byPiece[r.First] != nil {
+func (l *loop) launch(now time.Time, r run, urgent bool) bool {
+	if l.flights.byPiece[r.first] != nil {
 		return true // an urgent one took it a moment ago
 	}
 	o := l.origins.choose(now)
@@ -118,7 +123,7 @@ func (l *loop) launch(now time.Time, r schedule.Run, urgent bool) bool {
 	f := &flight{run: r, origin: o, started: now, urgent: urgent}
 	o.inFlight++
 	l.flights.add(f)
-	for i := r.First; i < r.First+r.N; i++ {
+	for i := r.first; i < r.first+r.n; i++ {
 		l.prioritise(i)
 	}
 	fetcher := l.fetcher(f)
@@ -159,19 +164,13 @@ func (s *Snapshot) commit(ctx context.Context, i int, b []byte) error {
 
 // landed takes note of how a request ended.
 func (l *loop) landed(f *flight) {
-	inFlight := l.flights.n - l.flights.urgent
 	l.flights.remove(f)
 	f.origin.inFlight--
-	if f.err == nil && !f.urgent {
-		first, last := f.run.First, f.run.First+f.run.N-1
-		bytes := int64(last-first)*l.s.torrent.PieceLength + l.s.torrent.PieceSize(last)
-		l.schedule.Landed(f.started, time.Now(), bytes, inFlight)
-	}
 	for n := range f.delivered.Load() {
-		l.origins.succeeded(f.origin, l.s.torrent.PieceSize(f.run.First+int(n)))
+		l.origins.succeeded(f.origin, l.s.torrent.PieceSize(f.run.first+int(n)))
 	}
 	l.judge(f)
-	for i := f.run.First; i < f.run.First+f.run.N; i++ {
+	for i := f.run.first; i < f.run.first+f.run.n; i++ {
 		l.prioritise(i)
 	}
 }
@@ -190,7 +189,6 @@ func (l *loop) judge(f *flight) {
 		return
 	}
 	c.metrics.originRequest(e.result)
-	l.schedule.Failed()
 	if e.result == fetchWrongBytes {
 		c.metrics.badPiece(fromOrigin)
 	}
@@ -215,3 +213,53 @@ func (l *loop) releaseStuck(now time.Time) {
 		}
 	}
 }
+
+// peers are the connected peers, each once, and what at least one of them has.
+func (l *loop) peers() ([]peerView, pieceSet) {
+	var (
+		views []peerView
+		seen  = make(map[[20]byte]bool)
+	)
+	conns := slices.DeleteFunc(l.s.handle.PeerConns(), func(pc *torrent.PeerConn) bool {
+		id := [20]byte(pc.PeerID)
+		again := seen[id]
+		seen[id] = true
+		return again
+	})
+	sets := collect(conns, (*torrent.PeerConn).PeerPieces)
+	for i, pc := range conns {
+		mirror := strings.HasPrefix(string(pc.PeerID[:]), mirrorPrefix)
+		views = append(views, peerView{id: [20]byte(pc.PeerID), mirror: mirror, has: sets[i]})
+	}
+	return views, union(sets)
+}
+
+// collect is f of each element of in.
+func collect[E, S any](in []E, f func(E) S) []S {
+	out := make([]S, len(in))
+	for i, e := range in {
+		out[i] = f(e)
+	}
+	return out
+}
+
+// union is what at least one of the sets, which are the library's bitmaps, contains.
+func union[S interface {
+	pieceSet
+	Clone() S
+	Or(S)
+}](sets []S) pieceSet {
+	if len(sets) == 0 {
+		return noPieces{}
+	}
+	all := sets[0].Clone()
+	for _, s := range sets[1:] {
+		all.Or(s)
+	}
+	return all
+}
+
+type noPieces struct{}
+
+// Contains implements pieceSet.
+func (noPieces) Contains(uint32) bool { return false }

@@ -1,13 +1,10 @@
 package swarm
 
 import (
-	"math"
 	"sync"
 	"time"
 
 	"github.com/anacrolix/torrent"
-
-	"snapswarm/common/swarm/schedule"
 )
 
 // loop owns what a snapshot is asked for and what is on its way. One goroutine runs it; others post functions to it. All methods
@@ -26,18 +23,14 @@ type loop struct {
 	asked    map[int]int      // how many wants and waiters cover the piece
 	flights  flights
 	origins  originSet
-	schedule *schedule.Rule
+	schedule *schedule
 	buffers  sync.Pool // of *[]byte, a piece long, for origins
-
-	neighbours neighbours
 
 	started      time.Time
 	received     int64 // payload bytes from origins at lastProgress
 	lastProgress time.Time
-	fromPeers    int64   // payload bytes from peers at reckoned
-	peerRate     float64 // bytes per second, smoothed
-	reckoned     time.Time
-	lastPeers    time.Time // when peers last brought something, and not too little
+	fromPeers    int64 // payload bytes from peers at lastPeers
+	lastPeers    time.Time
 	probeAt      time.Time // when to try the disk again
 	probing      bool
 }
@@ -61,8 +54,10 @@ func newLoop(s *Snapshot) *loop {
 		return &b
 	}
 	self := [20]byte(c.library.PeerID())
-	l.schedule = newRule(c.config, self, n, s.torrent.PieceLength, newRand())
-	l.neighbours = neighbours{pieces: n, known: make(map[torrent.PeerID]*neighbour)}
+	l.schedule = newSchedule(c.config.Origins, self, n, s.torrent.PieceLength, newRand())
+	l.schedule.slots = l.tuning.slots
+	l.schedule.overdue, l.schedule.patience = l.tuning.overdue, c.config.OriginPatience
+	l.schedule.grace = l.tuning.grace
 	return l
 }
 
@@ -77,10 +72,10 @@ func (l *loop) post(f func()) {
 // begin sets the loop up before run.
 func (l *loop) begin(o AddOptions) {
 	l.started = time.Now()
+	l.lastProgress, l.lastPeers = l.started, l.started
 	if l.s.find.alone() {
-		l.started = l.started.Add(-l.tuning.grace) // nobody to wait for
+		l.schedule.grace = 0
 	}
-	l.lastProgress, l.lastPeers, l.reckoned = l.started, l.started, l.started
 	l.origins.set(o.Origins)
 	if o.Background {
 		l.startAll()
@@ -149,23 +144,11 @@ func (l *loop) decide(now time.Time) {
 	}
 }
 
-// rateMemory is how long the rate of peers is smoothed over.
-const rateMemory = 5 * time.Second
-
 // noteProgress remembers when payload last arrived.
 func (l *loop) noteProgress(now time.Time) {
 	stats := l.s.handle.Stats()
-	n, passed := stats.PeerConns.BytesReadUsefulData.Int64(), now.Sub(l.reckoned).Seconds()
-	if passed > 0 {
-		got := float64(n - l.fromPeers)
-		l.peerRate += (got/passed - l.peerRate) * (1 - math.Exp(-passed/rateMemory.Seconds()))
-		l.reckoned = now
-	}
-	if n != l.fromPeers {
-		l.fromPeers, l.lastProgress = n, now
-		if l.peerRate >= l.tuning.floor {
-			l.lastPeers = now
-		}
+	if n := stats.PeerConns.BytesReadUsefulData.Int64(); n != l.fromPeers {
+		l.fromPeers, l.lastPeers, l.lastProgress = n, now, now
 	}
 	if n := l.s.fromOrigin.Load(); n != l.received {
 		l.received, l.lastProgress = n, now

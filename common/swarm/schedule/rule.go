@@ -127,7 +127,7 @@ func (r *Rule) feel(v *View) {
 		}
 	}
 	r.looked = v.Now
-	if r.supplied(v) || r.small() && r.busy(v) {
+	if r.supplied(v) {
 		r.hunger -= passed / time.Duration(r.Tuning.Forget)
 	} else {
 		r.hunger += passed
@@ -137,20 +137,6 @@ func (r *Rule) feel(v *View) {
 		least = overdue
 	}
 	r.hunger = min(max(r.hunger, least), 1<<r.Tuning.MostFirst*overdue)
-}
-
-// busy reports whether the origin is at work, for this mirror or for one whose news just came. In a small mesh, where units have
-// one owner each, the others' are only to be taken if it is not.
-func (r *Rule) busy(v *View) bool {
-	if v.InFlight > 0 {
-		return true
-	}
-	for i := range v.Peers {
-		if v.Now.Sub(v.Peers[i].News) < r.overdue() {
-			return true
-		}
-	}
-	return false
 }
 
 // appetite doubles its waits: it is 0 without hunger, then grows by one after 1, 2, 4, 8 times as long as a request takes.
@@ -251,20 +237,13 @@ func (r *Rule) above(turn uint64, enough int) int {
 	return n
 }
 
-// smallRoom is for meshes that are small: there the units of several mirrors are never the same.
-const smallRoom = 4
-
 // room is how many units more may be taken until the uplink is busy: of what this mirror has, half of its peers may lack one unit,
 // what is on its way included, and some more if it is hungry.
 func (r *Rule) room(v *View) int {
 	if len(r.lacking) == 0 {
 		return r.Tuning.MostInFlight
 	}
-	units := max(1, r.appetite())
-	if r.small() {
-		units = max(units, smallRoom)
-	}
-	most, silent := units*r.Unit, v.Now.Add(-3*r.alive())
+	most, silent := max(1, r.appetite())*r.Unit, v.Now.Add(-3*r.alive())
 	r.lacks = r.lacks[:0]
 	for _, p := range r.lacking {
 		if p.sign().After(silent) {
