@@ -243,6 +243,13 @@ func TestContentThatIsNotWhatWasSigned(t *testing.T) {
 	}); err != nil {
 		t.Error(err)
 	}
+	// What was passed through has no content to compare with; the archive itself is what was signed.
+	f.publish(40, f.pack(40, raw, func(p *forged, d *snapshot.Description) {
+		p.archive = random(9, 600<<10)
+		d.SHA256, d.RawSHA256 = sha256.Sum256(p.archive), sha256.Sum256(p.archive)
+		d.Codec, d.RawSize = snapshot.Codec{Format: snapshot.FormatNone}, 1000
+	}))
+	f.fetch("holder", "--extract").says(t, "mirror", 1, "not packed", "as it is")
 	last := f.pack(50, raw, nil)
 	f.publish(50, last)
 	e := f.fetch("holder", "--extract")

@@ -47,6 +47,8 @@ func TestMistakesOfOperators(t *testing.T) {
 		{"S3 refuses the secret", "producer", publish, stack.Env{"S3_SECRET_ACCESS_KEY": "wrong"}, 4, []string{"refused", "S3_SECRET_ACCESS_KEY"}},
 		{"S3 does not know the account", "producer", publish, stack.Env{"S3_ACCESS_KEY_ID": "nobody"}, 4, []string{"refused", "S3_ACCESS_KEY_ID"}},
 		{"no such bucket", "producer", publish, stack.Env{"BUCKET": "s3://not-there"}, 4, []string{"refused", "not-there"}},
+		{"no storage", "producer", publish, stack.Env{"S3_ENDPOINT": "http://127.0.0.1:1"}, 4, []string{"unreachable", "127.0.0.1:1"}},
+		{"an empty source", "producer", []string{"publish", notFolder, "--name", "ledger.tar.zst"}, nil, 3, []string{"empty", notFolder}},
 		{"not public", "producer", publish, stack.Env{"PUBLIC_URL": "http://127.0.0.1:1/x", "PROBE_TIMEOUT": "200ms"}, 4, []string{"not publicly readable", "127.0.0.1:1"}},
 		{"no source", "producer", []string{"publish", "/nonexistent/ledger"}, nil, 3, []string{"/nonexistent/ledger"}},
 		{"a link in the source", "producer", []string{"publish", linked}, nil, 3, []string{"a-link", "symbolic link"}},
