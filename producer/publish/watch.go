@@ -2,7 +2,9 @@ package publish
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"time"
 )
 
@@ -58,6 +60,9 @@ func (w *watcher) turn(ctx context.Context) time.Duration {
 		}
 	}
 	look, err := Fingerprint(ctx, w.Source)
+	if errors.Is(err, fs.ErrNotExist) && w.Command != "" {
+		look, err = "", nil // it is for the command to make it, for the first time or after a failure
+	}
 	if err != nil {
 		return w.failed(ctx, w.refused(ctx, err))
 	}
