@@ -4,8 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/anacrolix/dht/v2/krpc"
 
 	"snapswarm/common/dht"
 	"snapswarm/common/pointer"
@@ -167,6 +170,34 @@ func TestLookupEndsWithItsContextAndWithTheNode(t *testing.T) {
 	}
 	if _, err := n.Lookup(t.Context(), testChannel()); !errors.Is(err, dht.ErrClosed) {
 		t.Errorf("Lookup after that = %v, want %v", err, dht.ErrClosed)
+	}
+}
+
+// All others answer once and never again, and a query would take two hours.
+func TestCloseWaitsForNobody(t *testing.T) {
+	var once, all atomic.Int32
+	var addrs []string
+	for range 3 {
+		var answered atomic.Bool
+		addrs = append(addrs, newImpostor(t, func(i *impostor, q krpc.Msg) []byte {
+			all.Add(1)
+			if answered.Swap(true) {
+				return nil
+			}
+			once.Add(1)
+			return i.result(q, nil)
+		}).addr())
+	}
+	n, stop := startStoppable(t, dht.Config{Bootstrap: addrs, QueryTimeout: 2 * time.Hour})
+	eventually(t, func() bool { return once.Load() == 3 && all.Load() > 3 }, "asked %d times, want an answer of each, and silence", all.Load())
+	found := make(chan error, 1)
+	go func() {
+		_, err := n.Lookup(t.Context(), testChannel())
+		found <- err
+	}()
+	stop()
+	if err := <-found; !errors.Is(err, dht.ErrClosed) {
+		t.Errorf("Lookup = %v, want %v", err, dht.ErrClosed)
 	}
 }
 

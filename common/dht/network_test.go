@@ -41,7 +41,10 @@ func startNode(t *testing.T, cfg dht.Config) *dht.Node {
 // startStoppable is startNode with an end of its own. It may be ended twice.
 func startStoppable(t *testing.T, cfg dht.Config) (n *dht.Node, stop func()) {
 	t.Helper()
-	cfg.Conn, cfg.Private, cfg.QueryTimeout = listen(t), true, queryTimeout
+	cfg.Conn, cfg.Private = listen(t), true
+	if cfg.QueryTimeout == 0 {
+		cfg.QueryTimeout = queryTimeout
+	}
 	cfg.Log = slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn}))
 	n, err := dht.New(cfg)
 	if err != nil {

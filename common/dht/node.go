@@ -219,8 +219,8 @@ func (n *Node) Stats() Stats {
 	return Stats{Nodes: n.book.len(), Items: n.items.len(), Torrents: n.peers.len(), Outside: n.outside.address()}
 }
 
-// Close saves the nodes that are known, ends everything that is under way and closes the socket. It
-// may take [Config.QueryTimeout], while queries of the library run out.
+// Close saves the nodes that are known, ends everything that is under way and closes the socket,
+// without waiting for anybody's answer.
 func (n *Node) Close() error {
 	n.once.Do(func() {
 		n.mu.Lock()

@@ -46,11 +46,10 @@ func (n *Node) Run(ctx context.Context) error {
 
 // joining is how far a node has come with joining the network.
 type joining struct {
-	node       *Node
-	steps      int
-	maintained bool // the library keeps its table fresh
-	joined     bool // others answered the last time
-	told       bool // it was said that nobody answers
+	node   *Node
+	steps  int
+	joined bool // others answered the last time
+	told   bool // it was said that nobody answers
 }
 
 // step refreshes the tables and returns how long to wait for the next: soon while the network is
@@ -62,11 +61,6 @@ func (j *joining) step(ctx context.Context) time.Duration {
 		_ = n.refresh(ctx, id(krpc.RandomNodeID()))
 	}
 	j.report(ctx, err)
-	if !j.maintained && n.server.NumNodes() > 0 {
-		// Not before: its bootstrap leaks a goroutine whenever it finds nobody to begin with.
-		j.maintained = true
-		n.spawn(n.server.TableMaintainer)
-	}
 	j.steps++
 	wait := min(refreshEvery, time.Second<<min(j.steps, 10))
 	if err != nil {
@@ -75,7 +69,8 @@ func (j *joining) step(ctx context.Context) time.Duration {
 	return wait + rand.N(wait/4+1)
 }
 
-// report says when others begin or cease to answer, once.
+// report says when others begin or cease to answer, once. A node without bootstrap nodes is one that
+// others come to: when they leave, nothing is wrong.
 func (j *joining) report(ctx context.Context, err error) {
 	if ctx.Err() != nil {
 		return
@@ -84,7 +79,7 @@ func (j *joining) report(ctx context.Context, err error) {
 	case err == nil && !j.joined:
 		log.InfoContext(ctx, "DHT joined", "nodes", j.node.book.len(), "private", j.node.cfg.Private)
 		j.told = false
-	case err != nil && !j.told && !j.node.alone():
+	case err != nil && !j.told && len(j.node.bootstrap) > 0:
 		log.WarnContext(ctx, "DHT not reached; will keep trying", "error", err)
 		j.told = true
 	}
