@@ -84,20 +84,50 @@ func (p *Peer) torrentFromBuckets(ctx context.Context, ptr pointer.Pointer) (*sn
 		return nil, errors.New("no bucket to ask")
 	}
 	for {
-		var errs []error
-		for _, r := range readers {
-			t, err := torrentFrom(ctx, r, ptr)
-			if err == nil || errors.Is(err, errSigned) {
-				return t, err
-			}
-			errs = append(errs, err)
+		t, err := torrentFromAny(ctx, readers, ptr)
+		if err == nil || errors.Is(err, errSigned) {
+			return t, err
 		}
 		select {
 		case <-ctx.Done():
-			return nil, errors.Join(errs...)
+			return nil, err
 		case <-time.After(locateRetry):
 		}
 	}
+}
+
+// torrentFromAny asks all readers at once, so that one that hangs delays nobody. The first good answer counts.
+func torrentFromAny(ctx context.Context, readers []*bucket.Reader, ptr pointer.Pointer) (*snapshot.Torrent, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	type answer struct {
+		t   *snapshot.Torrent
+		err error
+	}
+	answers := make(chan answer, len(readers))
+	for _, r := range readers {
+		go func() {
+			t, err := torrentFrom(ctx, r, ptr)
+			answers <- answer{t, err}
+		}()
+	}
+	var found *answer
+	var errs []error
+	for range readers {
+		a := <-answers // also from those that were told to stop: whoever starts a request waits for its end
+		switch {
+		case found != nil:
+		case a.err == nil || errors.Is(a.err, errSigned):
+			found = &a
+			cancel()
+		default:
+			errs = append(errs, a.err)
+		}
+	}
+	cancel()
+	if found != nil {
+		return found.t, found.err
+	}
+	return nil, errors.Join(errs...)
 }
 
 // readersFor are the operator's buckets and the one that the pointer names.

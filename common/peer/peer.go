@@ -171,6 +171,9 @@ func (p *Peer) Close() error {
 
 func (p *Peer) close() error {
 	var errs []error
+	if p.resolver != nil {
+		p.resolver.Close()
+	}
 	if p.client != nil {
 		errs = append(errs, p.client.Close())
 	}

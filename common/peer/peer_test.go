@@ -11,6 +11,7 @@ import (
 	"io"
 	"log/slog"
 	"math/rand/v2"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -352,6 +353,40 @@ func TestForgedTorrentIsRefused(t *testing.T) {
 	_, err = p.Open(ctx, testChannel(t), res.Record)
 	if err == nil || !strings.Contains(err.Error(), "not the one asked for") || daemon.ExitOf(err) != daemon.ExitNoData {
 		t.Errorf("Open = %v (exit %d), want a refusal and exit 20", err, daemon.ExitOf(err))
+	}
+}
+
+func TestSourcesThatHangDelayNobody(t *testing.T) {
+	release := make(chan struct{})
+	hung := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		select {
+		case <-release:
+		case <-r.Context().Done():
+		}
+	}))
+	defer hung.Close()
+	defer close(release)
+	deaf, err := net.ListenPacket("udp4", "127.0.0.1:0") //nolint:noctx // a test's own socket
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer deaf.Close()
+	base, fill := bucketOf(t)
+	pub := publish(t, "")
+	fill(pub)
+	s := settings(t.TempDir())
+	s.BucketURL = []string{hung.URL, base}
+	s.DHTBootstrap = daemon.HostPorts{deaf.LocalAddr().String()} // a DHT that never answers
+	p := join(t, s)
+	// The patience of the DHT node and of the HTTP client is 30 seconds.
+	ctx, cancel := context.WithTimeout(t.Context(), 15*time.Second)
+	defer cancel()
+	res, err := p.Resolve(ctx, testChannel(t))
+	if err != nil || res.Source != base {
+		t.Fatalf("Resolve = from %q, %v, want an answer from %s", res.Source, err, base)
+	}
+	if _, err := p.Open(ctx, testChannel(t), res.Record); err != nil {
+		t.Errorf("Open = %v", err)
 	}
 }
 

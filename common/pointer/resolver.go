@@ -15,7 +15,8 @@ import (
 
 // Defaults of a [ResolverConfig].
 const (
-	DefaultGrace   = 2 * time.Second
+	DefaultWindow  = 2 * time.Second
+	DefaultGrace   = 500 * time.Millisecond
 	DefaultTimeout = 30 * time.Second
 )
 
@@ -26,10 +27,12 @@ type ResolverConfig struct {
 	// Ratchet remembers what was accepted. Nil means that nothing is remembered: only for programs
 	// that look once and act on nothing.
 	Ratchet *Ratchet
-	// Grace is how long the others may still offer something newer once one source had an answer.
-	// 0 means [DefaultGrace].
+	// Window is how long after the start the others may still offer something newer once one source
+	// had an answer. 0 means [DefaultWindow].
+	Window time.Duration
+	// Grace is how long they may at least, when that first answer came late. 0 means [DefaultGrace].
 	Grace time.Duration
-	// Timeout bounds the whole round. 0 means [DefaultTimeout].
+	// Timeout bounds how long one source is waited for. 0 means [DefaultTimeout].
 	Timeout time.Duration
 	// Log gets a line for each refused record, once. Nil means no log.
 	Log *slog.Logger
@@ -37,33 +40,37 @@ type ResolverConfig struct {
 	Now func() time.Time
 }
 
-// Resolver finds the newest record of a channel. It may be used by several goroutines.
+// Resolver finds the newest record of a channel. It may be used by several goroutines. Close it when
+// done: it may be asking slow sources in the background.
 type Resolver struct {
 	cfg     ResolverConfig
 	once    *onceLog
+	late    *lateAnswers
 	metrics metrics
 }
 
 // NewResolver makes a resolver over the sources of cfg.
 func NewResolver(cfg ResolverConfig) *Resolver {
-	if cfg.Grace == 0 {
-		cfg.Grace = DefaultGrace
-	}
-	if cfg.Timeout == 0 {
-		cfg.Timeout = DefaultTimeout
-	}
+	cfg.Window = cmp.Or(cfg.Window, DefaultWindow)
+	cfg.Grace = cmp.Or(cfg.Grace, DefaultGrace)
+	cfg.Timeout = cmp.Or(cfg.Timeout, DefaultTimeout)
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	return &Resolver{cfg: cfg, once: newOnceLog(cfg.Log), metrics: newMetrics()}
+	return &Resolver{cfg: cfg, once: newOnceLog(cfg.Log), late: newLateAnswers(cfg.Timeout), metrics: newMetrics()}
 }
 
+// Close ends what is being asked in the background. Nothing may be resolved afterwards.
+func (r *Resolver) Close() { r.late.close() }
+
 // Resolve asks all sources at once and returns the valid record with the highest sequence number,
-// after the ratchet has it on disk. It returns as soon as all have answered, or [ResolverConfig.Grace]
-// after the first answer that may be followed.
+// after the ratchet has it on disk. It returns as soon as all have answered. Once one has offered a
+// record that may be followed, the others get until [ResolverConfig.Window], and at least
+// [ResolverConfig.Grace], so that a source that hangs delays nobody; those that needed longer are
+// asked again in the background, and what they find counts in the next round.
 //
 // The error wraps [ErrNotFound] when no source had anything, [ErrAllRefused] (and the reason of each
 // refusal) when everything found was refused, ctx's error when ctx ended, or says that the disk
@@ -74,6 +81,9 @@ func (r *Resolver) Resolve(ctx context.Context, ch snapshot.Channel) (Resolution
 	round, err := r.newRound(ch)
 	if err != nil {
 		return Resolution{}, err
+	}
+	for _, rep := range r.late.take(ch) {
+		round.consider(rep)
 	}
 	r.ask(ctx, round)
 	err = r.decide(round)
@@ -89,36 +99,58 @@ func (r *Resolver) Resolve(ctx context.Context, ch snapshot.Channel) (Resolution
 
 // ask collects answers into round until it is time to decide.
 func (r *Resolver) ask(ctx context.Context, round *round) {
-	ctx, cancel := context.WithTimeout(ctx, r.cfg.Timeout)
+	limited, cancel := context.WithTimeout(ctx, r.cfg.Timeout)
+	defer cancel()
 	replies := make(chan reply, len(r.cfg.Sources))
 	for i, s := range r.cfg.Sources {
-		go func() { replies <- lookup(ctx, i, s, round.ch) }()
+		go func() { replies <- lookup(limited, i, s, round.ch) }()
 	}
-	var grace <-chan time.Time
-	pending := len(r.cfg.Sources)
-	for waiting := true; waiting && pending > 0; {
+	began, pending := time.Now(), len(r.cfg.Sources)
+	var end <-chan time.Time
+	impatient := false
+	for pending > 0 && !impatient && limited.Err() == nil {
 		select {
 		case rep := <-replies:
 			pending--
-			if round.add(rep) && grace == nil {
-				grace = time.After(r.cfg.Grace)
+			if round.add(rep) && end == nil {
+				end = time.After(max(r.cfg.Window-time.Since(began), r.cfg.Grace))
 			}
-		case <-grace:
-			waiting = false
-		case <-ctx.Done():
-			waiting = false
+		case <-end:
+			impatient = true
+		case <-limited.Done():
 		}
 	}
-	late := ctx.Err() == nil
 	cancel()
-	for ; pending > 0; pending-- { // wait for what was started
-		round.addLate(<-replies, late)
+	r.collect(round, replies, pending, impatient)
+	if impatient {
+		r.late.ask(r.cfg.Sources, round)
+	}
+}
+
+// lastWords is how long a source that was told to stop may take to say what it has.
+const lastWords = 300 * time.Millisecond
+
+// collect takes in what the sources that are still pending had when they were told to stop. One that
+// does not listen is left behind. With impatient, it is not their fault that they were told to.
+func (r *Resolver) collect(round *round, replies <-chan reply, pending int, impatient bool) {
+	if pending == 0 {
+		return
+	}
+	enough := time.After(lastWords)
+	for ; pending > 0; pending-- {
+		select {
+		case rep := <-replies:
+			round.addLate(rep, impatient)
+		case <-enough:
+			return
+		}
 	}
 }
 
 // reply is the answer of source number index.
 type reply struct {
 	index   int
+	source  string
 	records []Record
 	err     error
 	took    time.Duration
@@ -127,7 +159,7 @@ type reply struct {
 func lookup(ctx context.Context, index int, s Source, ch snapshot.Channel) reply {
 	began := time.Now()
 	records, err := s.Lookup(ctx, ch)
-	return reply{index: index, records: records[:min(len(records), MaxAnswers)], err: err, took: time.Since(began)}
+	return reply{index: index, source: s.Name(), records: records[:min(len(records), MaxAnswers)], err: err, took: time.Since(began)}
 }
 
 // decide lets the ratchet accept the best candidate and fills round.result.
@@ -194,7 +226,9 @@ func (round *round) failure() error {
 		switch {
 		case a.Err != nil:
 			reasons = append(reasons, a.Source+": "+a.Err.Error())
-		case a.Records == 0 && !a.Late:
+		case a.Late && a.Records == 0:
+			reasons = append(reasons, a.Source+": gave no answer in time")
+		case a.Records == 0:
 			reasons = append(reasons, a.Source+": has none")
 		}
 	}

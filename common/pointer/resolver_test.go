@@ -21,15 +21,23 @@ type source struct {
 	delay   time.Duration
 	records []pointer.Record
 	err     error
+	partial []pointer.Record // what it has when it is told to stop
+	deaf    bool             // does not listen to that
 }
 
 func (s *source) Name() string { return s.name }
 
 func (s *source) Lookup(ctx context.Context, _ snapshot.Channel) ([]pointer.Record, error) {
+	if s.deaf {
+		ctx = context.Background()
+	}
 	select {
 	case <-time.After(s.delay):
 		return s.records, s.err
 	case <-ctx.Done():
+		if s.partial != nil {
+			return s.partial, nil
+		}
 		return nil, ctx.Err()
 	}
 }
@@ -42,10 +50,12 @@ type bench struct {
 // newBench makes a resolver with the default times over sources; call it inside a synctest bubble.
 func newBench(t *testing.T, ratchet *pointer.Ratchet, sources ...pointer.Source) bench {
 	log := new(bytes.Buffer)
-	return bench{pointer.NewResolver(pointer.ResolverConfig{
+	resolver := pointer.NewResolver(pointer.ResolverConfig{
 		Sources: sources, Ratchet: ratchet, Log: slog.New(slog.NewTextHandler(log, nil)),
 		Now: func() time.Time { return testTime },
-	}), log}
+	})
+	t.Cleanup(resolver.Close)
+	return bench{resolver, log}
 }
 
 func TestHighestValidSeqWinsWithinTheGrace(t *testing.T) {
@@ -64,10 +74,22 @@ func TestHighestValidSeqWinsWithinTheGrace(t *testing.T) {
 			&source{name: "dht", delay: time.Second, records: []pointer.Record{sign(t, 6, 2)}},
 			&source{name: "bucket", records: []pointer.Record{sign(t, 5, 1)}},
 		}, 6, "dht", time.Second},
-		{"a dead one costs the grace only", []pointer.Source{
+		{"a dead one costs the window only", []pointer.Source{
+			&source{name: "dht", delay: time.Hour},
+			&source{name: "bucket", delay: time.Second, records: []pointer.Record{sign(t, 5, 1)}},
+		}, 5, "bucket", pointer.DefaultWindow},
+		{"a dead one beside a slow one costs the grace only", []pointer.Source{
 			&source{name: "dht", delay: time.Hour},
 			&source{name: "bucket", delay: 3 * time.Second, records: []pointer.Record{sign(t, 5, 1)}},
 		}, 5, "bucket", 3*time.Second + pointer.DefaultGrace},
+		{"one that hangs whatever it is told is left behind", []pointer.Source{
+			&source{name: "hung", delay: time.Hour, deaf: true},
+			&source{name: "bucket", records: []pointer.Record{sign(t, 5, 1)}},
+		}, 5, "bucket", pointer.DefaultWindow + pointer.LastWords},
+		{"what a slow one has found when its time is up counts", []pointer.Source{
+			&source{name: "dht", delay: time.Hour, partial: []pointer.Record{sign(t, 7, 1)}},
+			&source{name: "bucket", records: []pointer.Record{sign(t, 5, 1)}},
+		}, 7, "dht", pointer.DefaultWindow},
 		{"an empty answer starts no grace", []pointer.Source{
 			&source{name: "dht"},
 			&source{name: "broken", err: errors.New("no route")},
@@ -94,6 +116,40 @@ func TestHighestValidSeqWinsWithinTheGrace(t *testing.T) {
 			})
 		})
 	}
+}
+
+func TestALateAnswerCountsInTheNextRound(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		slow := &source{name: "slow", delay: 10 * time.Second, records: []pointer.Record{sign(t, 6, 2)}}
+		b := newBench(t, openRatchet(t, t.TempDir()), &source{name: "old", records: []pointer.Record{sign(t, 5, 1)}}, slow)
+		res, err := b.Resolve(t.Context(), testChannel())
+		if err != nil || res.Record.Seq != 5 || !res.Answers[1].Late {
+			t.Fatalf("Resolve = seq %d, %v, late %v, want 5 and the slow one late", res.Record.Seq, err, res.Answers[1].Late)
+		}
+		time.Sleep(slow.delay)
+		synctest.Wait()
+		slow.delay = time.Hour // not what it says now, but what it found since
+		res, err = b.Resolve(t.Context(), testChannel())
+		if err != nil || res.Record.Seq != 6 || res.Source != "slow" || !res.Changed {
+			t.Errorf("the next Resolve = seq %d from %q, %v, want 6 from slow", res.Record.Seq, res.Source, err)
+		}
+		b.Close()
+	})
+}
+
+func TestCloseEndsWhatIsAskedInTheBackground(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, nil, &source{name: "slow", delay: time.Hour}, &source{name: "bucket", records: []pointer.Record{sign(t, 5, 1)}})
+		if _, err := b.Resolve(t.Context(), testChannel()); err != nil {
+			t.Fatal(err)
+		}
+		began := time.Now()
+		b.Close()
+		b.Close()
+		if took := time.Since(began); took != 0 {
+			t.Errorf("Close took %v", took)
+		}
+	})
 }
 
 func forged(t *testing.T, seq int64) pointer.Record {

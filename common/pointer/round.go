@@ -51,18 +51,24 @@ func (round *round) add(rep reply) (useful bool) {
 		answer.Err, answer.Records = nil, 1
 		round.refuse(answer.Source, Record{}, rep.err)
 	}
+	answer.Seq = round.consider(rep)
+	return answer.Seq > 0
+}
+
+// consider makes candidates of the records that are valid on their own, and refuses the rest. It
+// returns the highest sequence number that may be followed, 0 if there is none.
+func (round *round) consider(rep reply) (best int64) {
 	for _, rec := range rep.records {
 		if err := check(round.ch, rec, round.now); err != nil {
-			round.refuse(answer.Source, rec, err)
+			round.refuse(rep.source, rec, err)
 			continue
 		}
-		round.candidates = append(round.candidates, candidate{Record: rec, source: answer.Source})
+		round.candidates = append(round.candidates, candidate{Record: rec, source: rep.source})
 		if round.saved == nil || rec.Seq >= round.saved.Seq {
-			useful = true
-			answer.Seq = max(answer.Seq, rec.Seq)
+			best = max(best, rec.Seq)
 		}
 	}
-	return useful
+	return best
 }
 
 // addLate takes in an answer of a source that was told to stop. Its records are as good as any; its

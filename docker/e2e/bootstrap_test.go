@@ -3,7 +3,11 @@
 package e2e_test
 
 import (
+	"net"
+	"net/http"
+	"net/http/httptest"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"snapswarm/common/bucket"
@@ -41,6 +45,30 @@ func TestFromTheBucketAloneAndOnFromThere(t *testing.T) {
 	if e := w.once("fourth", alone(stack.Env{"BUCKET_URL": ""})); e.code != 2 {
 		t.Errorf("a mirror that can ask nobody: %s; want 2", e)
 	}
+}
+
+// TestAnotherGatewayStandsInForTheBucket gives a mirror nothing but a DHT that never answers, a server that hangs when it is asked
+// for pointer or torrent, and somebody's gateway: everything comes from there.
+func TestAnotherGatewayStandsInForTheBucket(t *testing.T) {
+	w := newWorld(t)
+	_, pub := w.produce(w.ledger(2<<20), nil)
+	_, base := w.gateway("gateway", nil)
+	silent, err := (&net.ListenConfig{}).ListenPacket(w.ctx, "udp4", "127.0.0.1:0")
+	w.ok(err)
+	defer silent.Close()
+	hung := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		if strings.HasSuffix(r.URL.Path, "/pointer") || strings.HasPrefix(r.URL.Path, "/torrents/") {
+			<-r.Context().Done()
+		}
+		http.NotFound(rw, r)
+	}))
+	defer hung.Close()
+
+	e := w.once("once", stack.Env{"SEED_PEERS": "", "DHT_BOOTSTRAP": silent.LocalAddr().String(), "BUCKET_URL": hung.URL + "," + base})
+	if e.code != 0 {
+		t.Fatalf("mirror --once: %s", e)
+	}
+	w.same(strings.TrimSpace(e.stdout), pub.archive)
 }
 
 // held is where a mirror or gateway keeps an archive.

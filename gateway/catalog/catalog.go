@@ -41,6 +41,7 @@ type channel struct {
 	view atomic.Pointer[view]
 
 	staleSeq  int64     // the record whose expiry was reported
+	searchErr string    // why the last search for a pointer failed, as it was reported; empty if it did not
 	nextReput time.Time // when the DHT is looked after again
 }
 

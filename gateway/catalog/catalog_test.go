@@ -1,8 +1,10 @@
 package catalog_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"log/slog"
 	"slices"
 	"strings"
 	"testing"
@@ -23,7 +25,13 @@ func bubble(t *testing.T, test func(t *testing.T)) {
 // run follows with p until the test ends.
 func run(t *testing.T, p *fakePeer) *catalog.Catalog {
 	t.Helper()
-	c := newCatalog(t, p)
+	return begin(t, p, slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelDebug})))
+}
+
+// begin is run with a log of the test's own.
+func begin(t *testing.T, p *fakePeer, log *slog.Logger) *catalog.Catalog {
+	t.Helper()
+	c := catalog.New(p, catalog.Config{Channels: []snapshot.Channel{channel(t)}, PollInterval: 10 * time.Minute, Log: log})
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error)
 	go func() { done <- c.Run(ctx) }()
@@ -212,6 +220,25 @@ func TestFullDiskIsNotReady(t *testing.T) {
 	if _, err := c.Ready(t.Context()); err != nil {
 		t.Errorf("Ready = %v, want ready: everything is here", err)
 	}
+}
+
+func TestAFailingSearchIsReportedOnce(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		log := new(bytes.Buffer)
+		p := &fakePeer{}
+		h := holding(t, "20000101T000000Z", 4, time.Hour)
+		begin(t, p, slog.New(slog.NewTextHandler(log, nil)))
+		time.Sleep(time.Hour)
+		p.publish(record(t, h, day(1), day(14)), h)
+		time.Sleep(time.Hour)
+		synctest.Wait()
+		if n := strings.Count(log.String(), "no newer pointer"); n != 1 {
+			t.Errorf("%d lines about failed searches, want 1:\n%s", n, log)
+		}
+		if n := strings.Count(log.String(), "found again"); n != 1 {
+			t.Errorf("%d lines about the end of that, want 1:\n%s", n, log)
+		}
+	})
 }
 
 func TestNewestThatCannotBeOpenedIsExplained(t *testing.T) {

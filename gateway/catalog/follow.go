@@ -34,8 +34,8 @@ func (c *Catalog) follow(ctx context.Context, ch *channel) {
 // is open, or there is none.
 func (c *Catalog) update(ctx context.Context, ch *channel, patience time.Duration) bool {
 	began := time.Now()
-	if err := c.peer.Resolve(ctx, ch.Channel); err != nil && ctx.Err() == nil {
-		c.log.WarnContext(ctx, "no newer pointer could be looked for", "channel", ch.Salt, "error", err)
+	if err := c.peer.Resolve(ctx, ch.Channel); ctx.Err() == nil {
+		c.reportSearch(ctx, ch, err)
 	}
 	c.refresh(ch)
 	v := ch.view.Load()
@@ -93,6 +93,22 @@ func (c *Catalog) refresh(ch *channel) {
 		next.openErr = before.openErr
 	}
 	ch.view.Store(&next)
+}
+
+// reportSearch says what keeps newer pointers from being found: once, and again when it changes or has gone away.
+func (c *Catalog) reportSearch(ctx context.Context, ch *channel, err error) {
+	text := ""
+	if err != nil {
+		text = err.Error()
+	}
+	switch {
+	case text == ch.searchErr:
+	case err != nil:
+		c.log.WarnContext(ctx, "no newer pointer could be looked for", "channel", ch.Salt, "error", err)
+	default:
+		c.log.InfoContext(ctx, "pointers are found again", "channel", ch.Salt)
+	}
+	ch.searchErr = text
 }
 
 // reportStale warns once of each pointer that expired.
