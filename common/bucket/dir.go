@@ -12,6 +12,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"snapswarm/common/durable"
 )
 
 // tempDir holds files that are being written. Keys cannot begin with a dot, so it collides with none.
@@ -225,7 +227,7 @@ func (d *dirStore) explain(ctx context.Context, op, key string, err error) error
 		e.Kind, e.Hint = ErrDenied, "give this user the right to it"
 	case errors.Is(err, syscall.EROFS):
 		e.Kind, e.Hint = ErrDenied, "make it writable, or choose another BUCKET"
-	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
+	case durable.IsFull(err):
 		e.Hint = "free some space"
 	case op != "put" && (errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR)):
 		e.Kind = ErrNotFound

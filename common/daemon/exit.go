@@ -7,6 +7,8 @@ import (
 	"strings"
 	"syscall"
 	"unicode"
+
+	"snapswarm/common/durable"
 )
 
 // Exit is the status a process ends with. Scripts rely on the numbers: they never change their meaning.
@@ -110,7 +112,7 @@ func ExitOf(err error) Exit {
 // diskHint returns what to do about an error of the disk itself, and "" for all others.
 func diskHint(err error) string {
 	switch {
-	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
+	case durable.IsFull(err):
 		return "free some space, or choose another DATA_DIR"
 	case errors.Is(err, syscall.EROFS):
 		return "make the file system writable, or choose another DATA_DIR"

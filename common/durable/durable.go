@@ -4,6 +4,8 @@
 // WriteFile does what the literature on crash consistency asks for: write a temporary file in the same directory, fsync
 // it, rename it over the target, fsync the directory. Without the first fsync some file systems leave an empty file
 // after a power loss; without the second one the rename itself may be lost.
+//
+// FreeSpace and IsFull are about the room that writing needs.
 package durable
 
 import (

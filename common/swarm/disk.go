@@ -8,7 +8,8 @@ import (
 	"io/fs"
 	"os"
 	"sync"
-	"syscall"
+
+	"snapswarm/common/durable"
 )
 
 // ErrDisk means that the snapshot's file cannot be written. Fetching pauses and goes on by itself when writing works again.
@@ -49,7 +50,7 @@ func asDiskError(path string, err error) error {
 	switch {
 	case err == nil:
 		return nil
-	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
+	case durable.IsFull(err):
 		return fmt.Errorf("%w: free space on the file system of %s: %w", ErrDiskFull, path, err)
 	default:
 		return fmt.Errorf("%w: %w", ErrDisk, err)

@@ -23,7 +23,7 @@ func (d disks) room(dir, what string, need int64) error {
 	case errors.Is(err, errors.ErrUnsupported):
 		return nil // the system does not say; writing will
 	case err != nil:
-		return fmt.Errorf("%w: free space of %s: %w", ErrDisk, dir, err)
+		return fmt.Errorf("%w: %w", ErrDisk, err)
 	case need > 0 && need > free-reserve:
 		return fmt.Errorf("%w: %s needs %s in %s and %s to spare, only %s are free: free %s more, or choose another folder",
 			ErrDisk, what, daemon.Bytes(need), dir, daemon.Bytes(reserve), daemon.Bytes(free), daemon.Bytes(need+reserve-free))

@@ -2,11 +2,6 @@
 
 package follow
 
-import (
-	"errors"
-	"io/fs"
-)
-
-func freeSpace(string) (int64, error) { return 0, errors.ErrUnsupported }
+import "io/fs"
 
 func allocated(fs.FileInfo) int64 { return 0 }

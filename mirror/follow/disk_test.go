@@ -37,12 +37,8 @@ func TestRoom(t *testing.T) {
 	}
 }
 
-func TestTheRealDisk(t *testing.T) {
-	dir := t.TempDir()
-	if free, err := freeSpace(dir); !errors.Is(err, errors.ErrUnsupported) && (err != nil || free <= 0) {
-		t.Errorf("freeSpace(%s) = %d, %v", dir, free, err)
-	}
-	path := filepath.Join(dir, "sparse")
+func TestAllocatedIsLessThanTheSizeOfASparseFile(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "sparse")
 	if err := errors.Join(os.WriteFile(path, make([]byte, 8192), 0o600), os.Truncate(path, 1<<30)); err != nil {
 		t.Fatal(err)
 	}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"snapswarm/common/daemon"
+	"snapswarm/common/durable"
 	"snapswarm/common/snapshot"
 )
 
@@ -59,7 +60,7 @@ func (c Config) withDefaults() Config {
 		}
 	}
 	if c.disks == nil {
-		c.disks = freeSpace
+		c.disks = durable.FreeSpace
 	}
 	return c
 }
