@@ -7,10 +7,10 @@ import (
 	"io"
 	"net/http"
 	"net/url"
-	"strconv"
 	"strings"
 
 	"snapswarm/common/address"
+	"snapswarm/common/answer"
 	"snapswarm/common/snapshot"
 )
 
@@ -157,40 +157,12 @@ func checkRange(resp *http.Response, first, last int64) (total int64, err error)
 	default:
 		return 0, NewStatusError(resp)
 	}
-	gotFirst, gotLast, total, err := ParseContentRange(resp.Header.Get("Content-Range"))
-	if err != nil || gotFirst != first || gotLast != last {
+	got, err := answer.ParseContentRange(resp.Header.Get("Content-Range"))
+	if err != nil || got.First != first || got.Last != last {
 		return 0, fmt.Errorf("%s: %w: Content-Range %q for bytes %d-%d", cleanURL(resp.Request.URL), ErrNoRanges,
 			clip(resp.Header.Get("Content-Range")), first, last)
 	}
-	return total, nil
-}
-
-// ParseContentRange reads the Content-Range of a 206 answer (RFC 9110, section 14.4): total is -1 if it is given as "*".
-func ParseContentRange(field string) (first, last, total int64, err error) {
-	bad := fmt.Errorf("parse Content-Range %q", clip(field))
-	rest, ok := strings.CutPrefix(field, "bytes ")
-	if !ok {
-		return 0, 0, 0, bad
-	}
-	span, size, ok1 := strings.Cut(rest, "/")
-	from, to, ok2 := strings.Cut(span, "-")
-	first, err1 := parseDigits(from)
-	last, err2 := parseDigits(to)
-	total = -1
-	var err3 error
-	if size != "*" {
-		total, err3 = parseDigits(size)
-	}
-	if !ok1 || !ok2 || errors.Join(err1, err2, err3) != nil || first > last || (total >= 0 && last >= total) {
-		return 0, 0, 0, bad
-	}
-	return first, last, total, nil
-}
-
-// parseDigits is strict: no sign, no spaces.
-func parseDigits(s string) (int64, error) {
-	n, err := strconv.ParseUint(s, 10, 63)
-	return int64(n), err
+	return got.Total, nil
 }
 
 // do sends a request. Its errors begin with the address.

@@ -198,66 +198,6 @@ func TestParseBase(t *testing.T) {
 	}
 }
 
-func TestParseRetryAfter(t *testing.T) {
-	now := time.Date(2026, 11, 20, 6, 0, 0, 0, time.UTC)
-	for field, want := range map[string]time.Duration{
-		"0": 0, "120": 2 * time.Minute, " 5 ": 5 * time.Second, "86400": time.Hour, "99999999999999999999": time.Hour,
-		"Fri, 20 Nov 2026 06:00:30 GMT": 30 * time.Second, "Fri, 20 Nov 2026 05:00:00 GMT": 0,
-		"Fri, 20 Nov 2099 05:00:00 GMT": time.Hour,
-	} {
-		if got, ok := bucket.ParseRetryAfter(field, now); !ok || got != want {
-			t.Errorf("ParseRetryAfter(%q) = %v, %t; want %v", field, got, ok, want)
-		}
-	}
-	for _, field := range []string{"", "-1", "+1", "1.5", "soon", "1s", strings.Repeat("0", 65)} {
-		if got, ok := bucket.ParseRetryAfter(field, now); ok {
-			t.Errorf("ParseRetryAfter(%q) = %v, want it refused", field, got)
-		}
-	}
-}
-
-func TestParseContentRange(t *testing.T) {
-	for field, want := range map[string][3]int64{
-		"bytes 0-0/1": {0, 0, 1}, "bytes 3-6/10": {3, 6, 10}, "bytes 3-6/*": {3, 6, -1},
-	} {
-		first, last, total, err := bucket.ParseContentRange(field)
-		if got := [3]int64{first, last, total}; err != nil || got != want {
-			t.Errorf("ParseContentRange(%q) = %v, %v; want %v", field, got, err, want)
-		}
-	}
-	for _, field := range []string{
-		"", "bytes", "bytes */10", "bytes 6-3/10", "bytes 3-10/10", "bytes -3-6/10", "bytes 3-6", "bytes 3-6/", "chars 3-6/10",
-		"bytes +3-6/10", "bytes 3-99999999999999999999/*", "bytes  3-6/10",
-	} {
-		if _, _, _, err := bucket.ParseContentRange(field); err == nil {
-			t.Errorf("ParseContentRange(%q) succeeds", field)
-		}
-	}
-}
-
-func FuzzParseRetryAfter(f *testing.F) {
-	f.Add("120")
-	f.Add("Fri, 20 Nov 2026 06:00:30 GMT")
-	f.Add("-1")
-	now := time.Date(2026, 11, 20, 6, 0, 0, 0, time.UTC)
-	f.Fuzz(func(t *testing.T, field string) {
-		if wait, _ := bucket.ParseRetryAfter(field, now); wait < 0 || wait > bucket.MaxRetryAfter {
-			t.Errorf("ParseRetryAfter(%q) = %v", field, wait)
-		}
-	})
-}
-
-func FuzzParseContentRange(f *testing.F) {
-	f.Add("bytes 3-6/10")
-	f.Add("bytes 3-6/*")
-	f.Fuzz(func(t *testing.T, field string) {
-		first, last, total, err := bucket.ParseContentRange(field)
-		if err == nil && (first < 0 || last < first || (total >= 0 && total <= last) || total < -1) {
-			t.Errorf("ParseContentRange(%q) = %d, %d, %d", field, first, last, total)
-		}
-	})
-}
-
 func FuzzParseBase(f *testing.F) {
 	f.Add("https://example.org/a")
 	f.Add("http://[::1]:80")

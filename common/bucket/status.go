@@ -4,9 +4,10 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"strconv"
 	"strings"
 	"time"
+
+	"snapswarm/common/answer"
 )
 
 // StatusError is an HTTP answer other than the one that was asked for. errors.Is finds [ErrNotFound] (404, 410),
@@ -17,7 +18,7 @@ type StatusError struct {
 	URL string
 	// Status is the HTTP status code.
 	Status int
-	// RetryAfter is how long the server asked to wait, at most [MaxRetryAfter]; 0 if it did not.
+	// RetryAfter is how long the server asked to wait, at most [answer.MaxRetryAfter]; 0 if it did not.
 	RetryAfter time.Duration
 }
 
@@ -44,11 +45,10 @@ func (e *StatusError) Is(target error) bool {
 
 // NewStatusError describes an unwanted answer. It does not touch the body.
 func NewStatusError(resp *http.Response) *StatusError {
-	e := &StatusError{Status: resp.StatusCode}
+	e := &StatusError{Status: resp.StatusCode, RetryAfter: answer.RetryAfter(resp.Header.Get("Retry-After"), time.Now())}
 	if resp.Request != nil {
 		e.URL = cleanURL(resp.Request.URL)
 	}
-	e.RetryAfter, _ = ParseRetryAfter(resp.Header.Get("Retry-After"), time.Now())
 	return e
 }
 
@@ -56,28 +56,4 @@ func NewStatusError(resp *http.Response) *StatusError {
 func cleanURL(u *url.URL) string {
 	clean := url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path, RawPath: u.RawPath}
 	return clipTo(clean.String(), 1024)
-}
-
-// MaxRetryAfter is the longest wait that a server is believed.
-const MaxRetryAfter = time.Hour
-
-// ParseRetryAfter reads a Retry-After header field, seconds or a date (RFC 9110, section 10.2.3). It reports false
-// for anything else. The result lies between 0 and [MaxRetryAfter].
-func ParseRetryAfter(field string, now time.Time) (time.Duration, bool) {
-	field = strings.TrimSpace(field)
-	if field == "" || len(field) > 64 {
-		return 0, false
-	}
-	if strings.Trim(field, "0123456789") == "" {
-		seconds, err := strconv.ParseInt(field, 10, 64)
-		if err != nil || seconds > int64(MaxRetryAfter/time.Second) {
-			return MaxRetryAfter, true // a number, only too large
-		}
-		return time.Duration(seconds) * time.Second, true
-	}
-	date, err := http.ParseTime(field)
-	if err != nil {
-		return 0, false
-	}
-	return min(max(date.Sub(now), 0), MaxRetryAfter), true
 }

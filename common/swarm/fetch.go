@@ -7,8 +7,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"strconv"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -16,6 +14,7 @@ import (
 	"golang.org/x/sync/semaphore"
 	"golang.org/x/time/rate"
 
+	"snapswarm/common/answer"
 	"snapswarm/common/snapshot"
 )
 
@@ -109,11 +108,11 @@ func (f *fetcher) span(r run) (first, last int64) {
 func (f *fetcher) checkResponse(res *http.Response, first, last int64) *fetchError {
 	switch code := res.StatusCode; {
 	case code == http.StatusPartialContent:
-		want := fmt.Sprintf("bytes %d-%d/", first, last)
-		total, ok := strings.CutPrefix(res.Header.Get("Content-Range"), want)
-		if !ok || total != "*" && total != strconv.FormatInt(f.torrent.Length, 10) {
+		field := res.Header.Get("Content-Range")
+		got, err := answer.ParseContentRange(field)
+		if err != nil || got.First != first || got.Last != last || got.Total >= 0 && got.Total != f.torrent.Length {
 			return &fetchError{result: fetchWrongBytes, err: fmt.Errorf(
-				"answered Content-Range %.80q, want %s%d", res.Header.Get("Content-Range"), want, f.torrent.Length)}
+				"answered Content-Range %.80q, want bytes %d-%d/%d", field, first, last, f.torrent.Length)}
 		}
 		return nil
 	case code == http.StatusOK && res.ContentLength >= 0 && res.ContentLength != f.torrent.Length:
@@ -124,24 +123,13 @@ func (f *fetcher) checkResponse(res *http.Response, first, last int64) *fetchErr
 	case code == http.StatusOK:
 		return nil
 	case code == http.StatusTooManyRequests, code == http.StatusServiceUnavailable:
-		after := retryAfter(res.Header.Get("Retry-After"), time.Now())
+		after := answer.RetryAfter(res.Header.Get("Retry-After"), time.Now())
 		return &fetchError{result: fetchBusy, retryAfter: after, err: fmt.Errorf("answered %s", res.Status)}
 	case code >= http.StatusInternalServerError:
 		return &fetchError{result: fetchServerError, err: fmt.Errorf("answered %s", res.Status)}
 	default:
 		return &fetchError{result: fetchRefused, err: fmt.Errorf("answered %s", res.Status)}
 	}
-}
-
-// retryAfter reads the header of that name (RFC 9110 section 10.2.3); 0 if it says nothing.
-func retryAfter(s string, now time.Time) time.Duration {
-	if seconds, err := strconv.ParseUint(s, 10, 31); err == nil {
-		return time.Duration(seconds) * time.Second
-	}
-	if t, err := http.ParseTime(s); err == nil {
-		return max(0, t.Sub(now))
-	}
-	return 0
 }
 
 // readPiece fills b with piece i and checks its hash.

@@ -27,7 +27,7 @@ func (r fetchResult) offence() bool { return r == fetchIgnoresRange || r == fetc
 // fetchError is why pieces did not come.
 type fetchError struct {
 	result     fetchResult
-	retryAfter time.Duration // what the origin asked for
+	retryAfter time.Duration // what the origin asked for, within limits
 	err        error
 }
 
@@ -141,8 +141,5 @@ func (s *originSet) failed(o *origin, started, now time.Time, e *fetchError) {
 		wait = s.backoff.delay(o.failures+1, s.rng)
 	}
 	o.failures++
-	o.retryAt = now.Add(max(wait, min(e.retryAfter, maxRetryAfter)))
+	o.retryAt = now.Add(max(wait, e.retryAfter))
 }
-
-// maxRetryAfter bounds how long an origin can ask to be left alone.
-const maxRetryAfter = time.Hour
