@@ -11,11 +11,8 @@ package main
 import (
 	"context"
 	"errors"
-	"io"
-	"log/slog"
 	"net"
 	"net/http"
-	"os"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -40,52 +37,36 @@ func newCommand() *cobra.Command {
 		Use:   "gateway",
 		Short: "Serve snapshots from the swarm over HTTP.",
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return run(cmd.Context(), cfg, terminalOn(cmd.ErrOrStderr()))
+			return run(cmd.Context(), cfg, daemon.NewTerminal(cmd.ErrOrStderr()))
 		},
 	}
 	daemon.AddSettings(cmd, &cfg)
 	return cmd
 }
 
-// terminalOn is where the log goes.
-func terminalOn(w io.Writer) *daemon.Terminal {
-	if f, ok := w.(*os.File); ok {
-		return daemon.NewTerminal(f)
-	}
-	return &daemon.Terminal{Out: w}
-}
-
+// run opens the addresses first: one that is taken is the most likely mistake.
 func run(ctx context.Context, cfg Config, terminal *daemon.Terminal) error {
-	log := daemon.NewLogger(terminal, cfg.Process)
-	watched, err := telemetry.Setup(ctx, telemetry.Config{Service: "gateway", Version: daemon.ReadBuild().Version, Log: log})
+	watched, err := telemetry.Start(ctx, "gateway", terminal, cfg.Process)
 	if err != nil {
 		return err
 	}
-	log = watched.Logger(log)
-	defer func() {
-		if err := watched.Shutdown(ctx); err != nil {
-			log.WarnContext(ctx, "telemetry was lost", "error", err)
-		}
-	}()
-	// The addresses come first: one that is taken is the most likely mistake.
-	var lc closers
-	defer lc.close()
+	defer watched.Close(ctx)
 	ln, err := daemon.Listen(ctx, "HTTP_ADDR", cfg.HTTPAddr)
 	if err != nil {
 		return err
 	}
-	lc.add(ln)
-	var health daemon.Health
-	ops, err := daemon.ListenOps(ctx, cfg.MetricsAddr, &health, watched.Handler(), log)
+	defer ln.Close()
+	ops, err := watched.Listen(ctx, cfg.MetricsAddr)
 	if err != nil {
 		return err
 	}
-	lc.add(ops)
-	return follow(ctx, cfg, ln, ops, &health, log)
+	defer ops.Close()
+	return follow(ctx, cfg, ln, ops, watched)
 }
 
 // follow joins the swarm and serves until ctx ends.
-func follow(ctx context.Context, cfg Config, ln net.Listener, ops *daemon.Ops, health *daemon.Health, log *slog.Logger) (err error) {
+func follow(ctx context.Context, cfg Config, ln net.Listener, ops *daemon.Ops, watched *telemetry.Telemetry) (err error) {
+	log := watched.Log
 	channels, err := cfg.Wanted()
 	if err != nil {
 		return err
@@ -96,7 +77,7 @@ func follow(ctx context.Context, cfg Config, ln net.Listener, ops *daemon.Ops, h
 	}
 	defer func() { err = errors.Join(err, p.Close()) }()
 	cat := catalog.New(swarmPeer{p}, catalog.Config{Channels: channels, PollInterval: cfg.PollInterval, Log: log})
-	health.Ready("snapshots", cat.Ready)
+	watched.Health.Ready("snapshots", cat.Ready)
 	handler, err := serve.New(library{cat}, serve.Config{Log: log, PublicURL: cfg.PublicURL})
 	if err != nil {
 		return err
@@ -112,15 +93,4 @@ func work(ctx context.Context, ops *daemon.Ops, p *peer.Peer, cat *catalog.Catal
 	g.Go(func() error { return cat.Run(ctx) })
 	g.Go(func() error { return daemon.ServeHTTP(ctx, ln, server, grace) })
 	return g.Wait()
-}
-
-// closers are closed when the process ends before it served: closing what is closed already does no harm.
-type closers []io.Closer
-
-func (c *closers) add(one io.Closer) { *c = append(*c, one) }
-
-func (c *closers) close() {
-	for _, one := range *c {
-		_ = one.Close()
-	}
 }

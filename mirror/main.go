@@ -13,8 +13,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
-	"os"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
@@ -34,64 +32,50 @@ func newCommand() *cobra.Command {
 		Use:   "mirror",
 		Short: "Follow channels, keep their newest snapshots, share them.",
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return run(cmd.Context(), cfg, terminalOn(cmd.ErrOrStderr()), cmd.OutOrStdout())
+			return run(cmd.Context(), cfg, daemon.NewTerminal(cmd.ErrOrStderr()), cmd.OutOrStdout())
 		},
 	}
 	daemon.AddSettings(cmd, &cfg)
 	return cmd
 }
 
-// terminalOn is where the log and the progress go.
-func terminalOn(w io.Writer) *daemon.Terminal {
-	if f, ok := w.(*os.File); ok {
-		return daemon.NewTerminal(f)
-	}
-	return &daemon.Terminal{Out: w}
-}
-
 // process is what both ways to run have in common.
 type process struct {
 	cfg      Config
 	channels []snapshot.Channel
-	log      *slog.Logger
+	watched  *telemetry.Telemetry
+	ops      *daemon.Ops
 	peer     *peer.Peer
 	follow   follow.Config
-	health   daemon.Health
-	ops      *daemon.Ops
 }
 
 // run opens everything, the most likely to fail first, and works until it is done or ctx ends.
 func run(ctx context.Context, cfg Config, terminal *daemon.Terminal, stdout io.Writer) (err error) {
-	log := daemon.NewLogger(terminal, cfg.Process)
-	watched, err := telemetry.Setup(ctx, telemetry.Config{Service: "mirror", Version: daemon.ReadBuild().Version, Log: log})
-	if err != nil {
+	p := &process{cfg: cfg}
+	if p.watched, err = telemetry.Start(ctx, "mirror", terminal, cfg.Process); err != nil {
 		return err
 	}
-	log = watched.Logger(log)
-	defer func() {
-		if err := watched.Shutdown(ctx); err != nil {
-			log.WarnContext(ctx, "telemetry lost something", "err", err)
-		}
-	}()
+	defer p.watched.Close(ctx)
+	log := p.watched.Log
 	progress := daemon.NewProgress(terminal, log)
 	defer progress.Close()
-	p := &process{cfg: cfg, log: log}
 	if p.channels, err = cfg.Wanted(); err != nil {
 		return err
 	}
-	if p.ops, err = daemon.ListenOps(ctx, cfg.MetricsAddr, &p.health, watched.Handler(), log); err != nil {
+	if p.ops, err = p.watched.Listen(ctx, cfg.MetricsAddr); err != nil {
 		return err
 	}
+	defer p.ops.Close()
 	if p.peer, err = peer.Join(ctx, cfg.settings(), p.channels, log); err != nil {
-		return errors.Join(err, p.ops.Close())
+		return err
 	}
 	defer func() { err = errors.Join(err, p.peer.Close()) }()
 	if p.follow, err = cfg.follow(p.peer, progress, log); err != nil {
-		return errors.Join(err, p.ops.Close())
+		return err
 	}
 	if cfg.Once {
 		if err := p.canFind(); err != nil {
-			return errors.Join(err, p.ops.Close())
+			return err
 		}
 		return p.once(ctx, stdout)
 	}
@@ -114,8 +98,8 @@ func (p *process) canFind() error {
 // serve follows the channels until ctx ends.
 func (p *process) serve(ctx context.Context) error {
 	f := follow.New(p.follow, p.channels)
-	f.Report(&p.health)
-	p.log.InfoContext(ctx, "following", "channels", len(p.channels), "port", p.peer.Port(), "data", p.peer.DataDir())
+	f.Report(&p.watched.Health)
+	p.watched.Log.InfoContext(ctx, "following", "channels", len(p.channels), "port", p.peer.Port(), "data", p.peer.DataDir())
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return p.ops.Run(ctx) })
 	g.Go(func() error { return p.peer.Run(ctx) })
@@ -125,7 +109,7 @@ func (p *process) serve(ctx context.Context) error {
 
 // once gets every channel's newest version, one after the other, and prints a path for each when all is on disk.
 func (p *process) once(ctx context.Context, stdout io.Writer) error {
-	p.health.Ready("one shot", func(context.Context) (string, error) {
+	p.watched.Health.Ready("one shot", func(context.Context) (string, error) {
 		return "", errors.New("gets one version and ends, serves nobody")
 	})
 	aside, stop := context.WithCancel(ctx)

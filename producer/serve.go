@@ -43,12 +43,12 @@ func runServe(ctx context.Context, cfg ServeConfig) (err error) {
 	if err := s.checkBucket(ctx); err != nil {
 		return coded(err)
 	}
-	var health daemon.Health
+	health := &s.watched.Health
 	health.Ready("pointer", func(context.Context) (string, error) { return s.publisher.Health() })
 	if cfg.SnapshotSource != "" {
 		health.Ready("publication", func(context.Context) (string, error) { return s.publisher.WatchHealth() })
 	}
-	ops, err := daemon.ListenOps(ctx, cfg.MetricsAddr, &health, s.telemetry.Handler(), s.log)
+	ops, err := s.watched.Listen(ctx, cfg.MetricsAddr)
 	if err != nil {
 		return err
 	}

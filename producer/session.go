@@ -24,7 +24,7 @@ import (
 type session struct {
 	log       *slog.Logger
 	progress  *daemon.Progress
-	telemetry *telemetry.Telemetry
+	watched   *telemetry.Telemetry
 	publisher *publish.Publisher
 	channel   snapshot.Channel
 	peer      *peer.Peer
@@ -44,13 +44,11 @@ type plan struct {
 // network. The caller closes the session.
 func begin(ctx context.Context, p plan) (s *session, err error) {
 	terminal := daemon.NewTerminal(os.Stderr)
-	s = &session{log: daemon.NewLogger(terminal, p.Process)}
-	s.telemetry, err = telemetry.Setup(ctx, telemetry.Config{Service: "producer", Version: daemon.ReadBuild().Version, Log: s.log})
+	watched, err := telemetry.Start(ctx, "producer", terminal, p.Process)
 	if err != nil {
 		return nil, err
 	}
-	s.log = s.telemetry.Logger(s.log)
-	s.progress = daemon.NewProgress(terminal, s.log)
+	s = &session{log: watched.Log, progress: daemon.NewProgress(terminal, watched.Log), watched: watched}
 	if err := s.open(ctx, p); err != nil {
 		return nil, errors.Join(coded(err), s.close(ctx))
 	}
@@ -152,18 +150,14 @@ func (c *BucketConfig) openPublic(ctx context.Context, log *slog.Logger, allowPr
 // close leaves the swarm, gives back the channel and sends the last of the telemetry.
 func (s *session) close(ctx context.Context) error {
 	var errs []error
-	if s.progress != nil {
-		s.progress.Close()
-	}
+	s.progress.Close()
 	if s.peer != nil {
 		errs = append(errs, s.peer.Close())
 	}
 	if s.publisher != nil {
 		errs = append(errs, s.publisher.Close())
 	}
-	if err := s.telemetry.Shutdown(context.WithoutCancel(ctx)); err != nil {
-		s.log.WarnContext(ctx, "telemetry was lost", "error", err)
-	}
+	s.watched.Close(ctx)
 	return errors.Join(errs...)
 }
 

@@ -109,7 +109,7 @@ func (o *Ops) Run(ctx context.Context) error {
 	return ServeHTTP(ctx, o.listener, o.server, opsGrace)
 }
 
-// Close closes the address of an Ops that was not run.
+// Close closes the address. After Run, which does that too, its error means nothing.
 func (o *Ops) Close() error {
 	if o.listener == nil {
 		return nil

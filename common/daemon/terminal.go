@@ -23,8 +23,12 @@ type Terminal struct {
 	status []string // lines on the screen below the output; guarded by mu
 }
 
-// NewTerminal returns the terminal on f, interactive if f is one and TERM is not "dumb".
-func NewTerminal(f *os.File) *Terminal {
+// NewTerminal returns the terminal that out is, interactive if out is a file that is one and TERM is not "dumb".
+func NewTerminal(out io.Writer) *Terminal {
+	f, ok := out.(*os.File)
+	if !ok {
+		return &Terminal{Out: out}
+	}
 	fd := int(f.Fd())
 	return &Terminal{
 		Out:         f,

@@ -16,20 +16,20 @@ import (
 	"go.opentelemetry.io/otel/sdk/resource"
 )
 
-func (t *Telemetry) setupMetrics(ctx context.Context, cfg Config, res *resource.Resource) error {
+func (t *Telemetry) setupMetrics(ctx context.Context, res *resource.Resource) error {
 	registry := prometheus.NewRegistry()
 	reader, err := promexporter.New(promexporter.WithRegisterer(registry), promexporter.WithoutScopeInfo())
 	if err != nil {
 		return fmt.Errorf("set up Prometheus metrics: %w", err)
 	}
-	if err := registerProcess(registry, cfg); err != nil {
+	if err := t.service.register(registry); err != nil {
 		return fmt.Errorf("register process metrics: %w", err)
 	}
 	options := append(views(), sdkmetric.WithReader(reader), sdkmetric.WithResource(res))
 	if wanted("METRICS") {
 		exporter, err := autoexport.NewMetricReader(ctx)
 		if err != nil {
-			cfg.Log.ErrorContext(ctx, "telemetry: metrics are not exported: check OTEL_METRICS_EXPORTER and OTEL_EXPORTER_OTLP_*", "err", err)
+			t.terminal.ErrorContext(ctx, "telemetry: metrics are not exported: check OTEL_METRICS_EXPORTER and OTEL_EXPORTER_OTLP_*", "err", err)
 		} else {
 			options = append(options, sdkmetric.WithReader(exporter))
 		}
@@ -38,19 +38,19 @@ func (t *Telemetry) setupMetrics(ctx context.Context, cfg Config, res *resource.
 	otel.SetMeterProvider(provider)
 	t.shutdowns = append(t.shutdowns, provider.Shutdown)
 	t.prom = promhttp.HandlerFor(registry, promhttp.HandlerOpts{
-		ErrorLog:            slog.NewLogLogger(cfg.Log.Handler(), slog.LevelWarn),
+		ErrorLog:            slog.NewLogLogger(t.terminal.Handler(), slog.LevelWarn),
 		ErrorHandling:       promhttp.ContinueOnError, // one broken metric must not hide the others
 		MaxRequestsInFlight: 4,
 	})
 	return nil
 }
 
-// registerProcess adds what every process has: Go runtime, file descriptors and memory, and which build it is.
-func registerProcess(registry *prometheus.Registry, cfg Config) error {
+// register adds what every process has: Go runtime, file descriptors and memory, and which build it is.
+func (s service) register(registry *prometheus.Registry) error {
 	build := prometheus.NewGauge(prometheus.GaugeOpts{
 		Name:        "snapswarm_build_info",
 		Help:        "Always 1; the labels say which program this is.",
-		ConstLabels: prometheus.Labels{"service": cfg.Service, "version": cfg.Version, "goversion": runtime.Version()},
+		ConstLabels: prometheus.Labels{"service": s.name, "version": s.version, "goversion": runtime.Version()},
 	})
 	build.Set(1)
 	for _, c := range []prometheus.Collector{

@@ -1,11 +1,11 @@
 // Package telemetry connects a process to whoever watches it: metrics for Prometheus, and metrics, traces and logs for
-// OpenTelemetry collectors.
+// OpenTelemetry collectors. Its Start is the first thing that a command does, and makes the log on the terminal, too.
 //
 // Other packages use the API of OpenTelemetry only (otel.Meter, otel.Tracer) and declare their own instruments, with
 // their own bucket boundaries; this one owns the SDK and the exporters. What is exported is decided by OpenTelemetry's
 // own environment variables: OTEL_EXPORTER_OTLP_ENDPOINT (or its variant for one signal) turns OTLP on,
 // OTEL_TRACES_EXPORTER, OTEL_METRICS_EXPORTER and OTEL_LOGS_EXPORTER choose others, OTEL_SDK_DISABLED=true turns all of
-// them off. Without any of these nothing leaves the process. Prometheus is always served, by Handler.
+// them off. Without any of these nothing leaves the process. Prometheus is always served, by Listen.
 //
 // A wrong setting or a collector that is away is reported in the log and otherwise has no effect: telemetry never stops
 // or blocks the work.
@@ -29,58 +29,62 @@ import (
 	sdklog "go.opentelemetry.io/otel/sdk/log"
 	"go.opentelemetry.io/otel/sdk/resource"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+
+	"snapswarm/common/daemon"
 )
 
 // shutdownTimeout is how long the last records may take to reach a collector when the process ends.
 const shutdownTimeout = 3 * time.Second
 
-// Config says who is watched.
-type Config struct {
-	Service string       // "producer", "mirror", "gateway"; OTEL_SERVICE_NAME overrides it for OpenTelemetry
-	Version string       // of the program
-	Log     *slog.Logger // where problems of telemetry itself are reported
-}
-
-// Telemetry is what Setup started.
+// Telemetry is how a process is watched: its log, its metrics, its health.
 type Telemetry struct {
-	service   string
+	// Log goes to the terminal, and also to the collector when logs are exported. The level of the process holds for both.
+	Log *slog.Logger
+	// Health is what the process says of itself on METRICS_ADDR.
+	Health daemon.Health
+
+	service   service
+	terminal  *slog.Logger // for problems of telemetry itself, which a collector would not get
 	prom      http.Handler
-	logs      *sdklog.LoggerProvider // nil: logs are not exported
 	shutdowns []func(context.Context) error
 }
 
-// Setup installs the providers behind the API of OpenTelemetry, which are global by its design. Call it once, early in
-// main; call Shutdown at the end. Its error means that the metrics of the process itself cannot be registered, and is a
-// mistake in this program, not in its configuration.
-func Setup(ctx context.Context, cfg Config) (*Telemetry, error) {
-	otel.SetErrorHandler(newErrorHandler(cfg.Log))
-	otel.SetLogger(logr.FromSlogHandler(cfg.Log.Handler()))
-	res := newResource(ctx, cfg)
-	t := &Telemetry{service: cfg.Service}
-	if err := t.setupMetrics(ctx, cfg, res); err != nil {
+// service says who is watched.
+type service struct{ name, version string }
+
+// Start makes the log of a process and installs the providers behind the API of OpenTelemetry, which are global by its
+// design. The name is "producer", "mirror" or "gateway"; OTEL_SERVICE_NAME overrides it for OpenTelemetry. Call it once,
+// early in main, and Close at the end. Its error means that the metrics of the process itself cannot be registered, and is
+// a mistake in this program, not in its configuration.
+func Start(ctx context.Context, name string, terminal *daemon.Terminal, p daemon.Process) (*Telemetry, error) {
+	log := daemon.NewLogger(terminal, p)
+	otel.SetErrorHandler(newErrorHandler(log))
+	otel.SetLogger(logr.FromSlogHandler(log.Handler()))
+	t := &Telemetry{Log: log, service: service{name, daemon.ReadBuild().Version}, terminal: log}
+	res := t.newResource(ctx)
+	if err := t.setupMetrics(ctx, res); err != nil {
 		return nil, err
 	}
-	t.setupTraces(ctx, cfg.Log, res)
-	t.setupLogs(ctx, cfg.Log, res)
+	t.setupTraces(ctx, res)
+	t.setupLogs(ctx, res)
 	return t, nil
 }
 
-// Handler serves the metrics of the process in the format of Prometheus.
-func (t *Telemetry) Handler() http.Handler { return t.prom }
-
-// Logger returns a logger that writes to base, and also to the collector when logs are exported. The level of base
-// holds for both.
-func (t *Telemetry) Logger(base *slog.Logger) *slog.Logger {
-	if t.logs == nil {
-		return base
-	}
-	bridge := otelslog.NewHandler(t.service, otelslog.WithLoggerProvider(t.logs))
-	return slog.New(slog.NewMultiHandler(base.Handler(), leveled{bridge, base.Handler()}))
+// Listen opens METRICS_ADDR for Health and for the metrics in the format of Prometheus, so that a taken address is known
+// before the process starts to work. The caller runs or closes what it returns.
+func (t *Telemetry) Listen(ctx context.Context, addr daemon.OptionalAddr) (*daemon.Ops, error) {
+	return daemon.ListenOps(ctx, addr, &t.Health, t.prom, t.Log)
 }
 
-// Shutdown sends what is pending, for a few seconds at most, and stops. The error says what was lost; there is nothing
-// to do about it but to mention it. A ctx that has ended already does not matter.
-func (t *Telemetry) Shutdown(ctx context.Context) error {
+// Close sends what is pending, for a few seconds at most, and stops. What was lost is mentioned in the log; there is nothing
+// else to do about it. A ctx that has ended already does not matter.
+func (t *Telemetry) Close(ctx context.Context) {
+	if err := t.shutdown(ctx); err != nil {
+		t.terminal.WarnContext(ctx, "telemetry was lost", "error", err)
+	}
+}
+
+func (t *Telemetry) shutdown(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTimeout)
 	defer cancel()
 	errs := make(chan error, len(t.shutdowns))
@@ -106,28 +110,28 @@ func wanted(signal string) bool {
 	return os.Getenv("OTEL_EXPORTER_OTLP_ENDPOINT") != "" || os.Getenv("OTEL_EXPORTER_OTLP_"+signal+"_ENDPOINT") != ""
 }
 
-func newResource(ctx context.Context, cfg Config) *resource.Resource {
+func (t *Telemetry) newResource(ctx context.Context) *resource.Resource {
 	res, err := resource.New(ctx,
 		resource.WithAttributes(
-			attribute.String("service.name", cfg.Service),
+			attribute.String("service.name", t.service.name),
 			attribute.String("service.namespace", "snapswarm"),
-			attribute.String("service.version", cfg.Version)),
+			attribute.String("service.version", t.service.version)),
 		resource.WithTelemetrySDK(),
 		resource.WithHost(),
 		resource.WithFromEnv()) // last, so that it wins
 	if err != nil {
-		cfg.Log.WarnContext(ctx, "telemetry: describe this process", "err", err)
+		t.terminal.WarnContext(ctx, "telemetry: describe this process", "err", err)
 	}
 	return res
 }
 
-func (t *Telemetry) setupTraces(ctx context.Context, log *slog.Logger, res *resource.Resource) {
+func (t *Telemetry) setupTraces(ctx context.Context, res *resource.Resource) {
 	if !wanted("TRACES") {
 		return
 	}
 	exporter, err := autoexport.NewSpanExporter(ctx)
 	if err != nil {
-		log.ErrorContext(ctx, "telemetry: traces are not exported: check OTEL_TRACES_EXPORTER and OTEL_EXPORTER_OTLP_*", "err", err)
+		t.terminal.ErrorContext(ctx, "telemetry: traces are not exported: check OTEL_TRACES_EXPORTER and OTEL_EXPORTER_OTLP_*", "err", err)
 		return
 	}
 	provider := sdktrace.NewTracerProvider(sdktrace.WithBatcher(exporter), sdktrace.WithResource(res))
@@ -136,17 +140,19 @@ func (t *Telemetry) setupTraces(ctx context.Context, log *slog.Logger, res *reso
 	t.shutdowns = append(t.shutdowns, provider.Shutdown)
 }
 
-func (t *Telemetry) setupLogs(ctx context.Context, log *slog.Logger, res *resource.Resource) {
+func (t *Telemetry) setupLogs(ctx context.Context, res *resource.Resource) {
 	if !wanted("LOGS") {
 		return
 	}
 	exporter, err := autoexport.NewLogExporter(ctx)
 	if err != nil {
-		log.ErrorContext(ctx, "telemetry: logs are not exported: check OTEL_LOGS_EXPORTER and OTEL_EXPORTER_OTLP_*", "err", err)
+		t.terminal.ErrorContext(ctx, "telemetry: logs are not exported: check OTEL_LOGS_EXPORTER and OTEL_EXPORTER_OTLP_*", "err", err)
 		return
 	}
-	t.logs = sdklog.NewLoggerProvider(sdklog.WithProcessor(sdklog.NewBatchProcessor(exporter)), sdklog.WithResource(res))
-	t.shutdowns = append(t.shutdowns, t.logs.Shutdown)
+	provider := sdklog.NewLoggerProvider(sdklog.WithProcessor(sdklog.NewBatchProcessor(exporter)), sdklog.WithResource(res))
+	t.shutdowns = append(t.shutdowns, provider.Shutdown)
+	bridge := otelslog.NewHandler(t.service.name, otelslog.WithLoggerProvider(provider))
+	t.Log = slog.New(slog.NewMultiHandler(t.terminal.Handler(), leveled{bridge, t.terminal.Handler()}))
 }
 
 // leveled is a handler that is enabled where another one is.

@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"io"
-	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -17,6 +16,7 @@ import (
 	"go.opentelemetry.io/otel"
 	"go.opentelemetry.io/otel/metric"
 
+	"snapswarm/common/daemon"
 	"snapswarm/common/telemetry"
 )
 
@@ -31,9 +31,7 @@ func setup(t *testing.T, env map[string]string) (*telemetry.Telemetry, *logBuffe
 		t.Setenv(key, env[key])
 	}
 	log := new(logBuffer)
-	tel, err := telemetry.Setup(t.Context(), telemetry.Config{
-		Service: "mirror", Version: "v1.2.3", Log: slog.New(slog.NewJSONHandler(log, nil)),
-	})
+	tel, err := telemetry.Start(t.Context(), "mirror", daemon.NewTerminal(log), daemon.Process{LogFormat: "json"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -57,26 +55,48 @@ func (b *logBuffer) String() string {
 	return b.buf.String()
 }
 
-// own is the log without the last words of exporters that an earlier test gave up: the error handler is global, so they
-// come to whichever test runs then. A test without exporters has none of its own.
+// own is the log without what Listen says, and without the last words of exporters that an earlier test gave up: the error
+// handler is global, so they come to whichever test runs then. A test without exporters has none of its own.
 func (b *logBuffer) own() string {
 	var own strings.Builder
 	for line := range strings.Lines(b.String()) {
-		if !strings.Contains(line, `export: Post \"http://127.0.0.1:`) {
+		if !strings.Contains(line, `export: Post \"http://127.0.0.1:`) && !strings.Contains(line, `"health and metrics"`) {
 			own.WriteString(line)
 		}
 	}
 	return own.String()
 }
 
+// scrape reads the metrics as Prometheus does.
 func scrape(t *testing.T, tel *telemetry.Telemetry) string {
 	t.Helper()
-	w := httptest.NewRecorder()
-	tel.Handler().ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/metrics", nil))
-	if w.Code != http.StatusOK {
-		t.Fatalf("GET /metrics = %d %s", w.Code, w.Body)
+	ops, err := tel.Listen(t.Context(), "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
 	}
-	return w.Body.String()
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- ops.Run(ctx) }()
+	defer func() {
+		cancel()
+		if err := <-ended; err != nil {
+			t.Errorf("Run = %v", err)
+		}
+	}()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+ops.Addr().String()+"/metrics", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	b, err := io.ReadAll(res.Body)
+	if err != nil || res.StatusCode != http.StatusOK {
+		t.Fatalf("GET /metrics = %s %q, %v", res.Status, b, err)
+	}
+	return string(b)
 }
 
 func TestPrometheusIsServedWithoutAnyConfiguration(t *testing.T) {
@@ -99,7 +119,7 @@ func TestPrometheusIsServedWithoutAnyConfiguration(t *testing.T) {
 	own.Record(t.Context(), 1)
 	got := scrape(t, tel)
 	for _, want := range []string{
-		`snapswarm_build_info{goversion="go1.`, `service="mirror",version="v1.2.3"} 1`,
+		`snapswarm_build_info{goversion="go1.`, `service="mirror",version="` + daemon.ReadBuild().Version + `"} 1`,
 		"snapswarm_test_bytes_total 42\n",
 		`http_server_request_duration_seconds_bucket{le="3600"} 0`, `http_server_request_duration_seconds_bucket{le="21600"} 1`,
 		`snapswarm_test_wait_seconds_bucket{le="7"} 1`,
@@ -112,22 +132,9 @@ func TestPrometheusIsServedWithoutAnyConfiguration(t *testing.T) {
 	if strings.Contains(got, "otel_scope_name") {
 		t.Error("/metrics repeats the instrumentation scope on every series")
 	}
-	if err := tel.Shutdown(t.Context()); err != nil {
-		t.Errorf("Shutdown = %v", err)
-	}
+	tel.Close(t.Context())
 	if own := log.own(); own != "" {
 		t.Errorf("log: %s", own)
-	}
-}
-
-func TestLoggerIsTheBaseWhenLogsAreNotExported(t *testing.T) {
-	tel, _ := setup(t, map[string]string{"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:1", "OTEL_SDK_DISABLED": "true"})
-	base := slog.New(slog.DiscardHandler)
-	if tel.Logger(base) != base {
-		t.Error("Logger wraps although nothing is exported")
-	}
-	if err := tel.Shutdown(t.Context()); err != nil {
-		t.Errorf("Shutdown = %v", err)
 	}
 }
 
@@ -157,30 +164,41 @@ func TestEverySignalReachesACollector(t *testing.T) {
 		t.Fatal(err)
 	}
 	counter.Add(t.Context(), 1)
-	var lines bytes.Buffer
-	logger := tel.Logger(slog.New(slog.NewTextHandler(&lines, nil))).With("salt", "daily")
+	logger := tel.Log.With("salt", "daily")
 	logger.Info("snapshot complete")
-	logger.Debug("below the level of the base")
-	if err := tel.Shutdown(t.Context()); err != nil {
-		t.Fatalf("Shutdown = %v, log %s", err, log)
-	}
+	logger.Debug("below the level of the process")
+	tel.Close(t.Context())
 
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for path, want := range map[string]string{
 		"/v1/traces": "fetch-the-piece", "/v1/metrics": "snapswarm.test.exported", "/v1/logs": "snapshot complete",
 	} {
-		for _, want := range []string{want, "my-mirror", "v1.2.3"} {
+		for _, want := range []string{want, "my-mirror", daemon.ReadBuild().Version} {
 			if !strings.Contains(c.bodies[path], want) {
 				t.Errorf("%s lacks %q", path, want)
 			}
 		}
 	}
 	if strings.Contains(c.bodies["/v1/logs"], "below") {
-		t.Error("the level of the base logger does not hold for the collector")
+		t.Error("the level of the process does not hold for the collector")
 	}
-	if !strings.Contains(lines.String(), "snapshot complete") {
-		t.Errorf("the base logger got %q", lines.String())
+	if own := log.own(); !strings.Contains(own, "snapshot complete") || strings.Contains(own, "telemetry") {
+		t.Errorf("the terminal got %s, want the line and no complaint", own)
+	}
+}
+
+func TestNothingLeavesAProcessWithTheSDKDisabled(t *testing.T) {
+	c := &collector{bodies: make(map[string]string)}
+	server := httptest.NewServer(c)
+	defer server.Close()
+	tel, log := setup(t, map[string]string{"OTEL_EXPORTER_OTLP_ENDPOINT": server.URL, "OTEL_SDK_DISABLED": "true"})
+	tel.Log.Info("snapshot complete")
+	tel.Close(t.Context())
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.bodies) != 0 || !strings.Contains(log.String(), "snapshot complete") {
+		t.Errorf("the collector got %v, the terminal %s", c.bodies, log)
 	}
 }
 
@@ -200,11 +218,10 @@ func TestBrokenCollectorsDoNotMatter(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			begin := time.Now()
 			tel, log := setup(t, env)
-			logger := tel.Logger(slog.New(slog.DiscardHandler))
 			for range 10_000 { // more than the queues hold
 				_, span := otel.Tracer("snapswarm/test").Start(t.Context(), "work")
 				span.End()
-				logger.Info("work")
+				tel.Log.Info("work")
 			}
 			if took := time.Since(begin); took > 5*time.Second {
 				t.Errorf("the work took %v", took)
@@ -212,11 +229,11 @@ func TestBrokenCollectorsDoNotMatter(t *testing.T) {
 			begin = time.Now()
 			ended, cancel := context.WithCancel(t.Context())
 			cancel()
-			err := tel.Shutdown(ended)
+			tel.Close(ended)
 			if took := time.Since(begin); took > 10*time.Second {
-				t.Errorf("Shutdown took %v", took)
+				t.Errorf("Close took %v", took)
 			}
-			if err == nil && log.String() == "" {
+			if !strings.Contains(log.String(), `"msg":"telemetry`) {
 				t.Error("nobody was told that telemetry was lost")
 			}
 		})
@@ -242,7 +259,5 @@ func TestWrongExporterIsReportedAndIgnored(t *testing.T) {
 			t.Errorf("no message names %s: %q", want, messages)
 		}
 	}
-	if err := tel.Shutdown(t.Context()); err != nil {
-		t.Errorf("Shutdown = %v", err)
-	}
+	tel.Close(t.Context())
 }
