@@ -179,8 +179,8 @@ func wait(t *testing.T, url string) []byte {
 	}
 }
 
+// Not parallel: metrics are global, and the last gateway that is started in this process gets them.
 func TestFromBucketToCurl(t *testing.T) {
-	t.Parallel()
 	folder, dataDir := t.TempDir(), t.TempDir()
 	data := publish(t, folder)
 	origin := httptest.NewServer(http.FileServer(http.Dir(folder)))
