@@ -77,20 +77,6 @@ func TestLinksInTheDirectoryDoNotLeadOut(t *testing.T) {
 	}
 }
 
-func TestDirectoryPermissions(t *testing.T) {
-	if os.Geteuid() == 0 {
-		t.Skip("root may do everything")
-	}
-	dir := t.TempDir()
-	s := open(t, bucket.Config{URL: "file://" + dir})
-	if err := os.Chmod(dir, 0o555); err != nil {
-		t.Fatal(err)
-	}
-	if err := s.Check(t.Context()); !errors.Is(err, bucket.ErrDenied) {
-		t.Errorf("Check of a directory that must not be written: %v, want ErrDenied", err)
-	}
-}
-
 func TestFileInTheWayIsNamed(t *testing.T) {
 	dir := t.TempDir()
 	if err := os.WriteFile(filepath.Join(dir, "demo"), nil, 0o600); err != nil {

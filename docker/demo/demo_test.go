@@ -10,13 +10,11 @@ import (
 	"testing"
 
 	"snapswarm/common/daemon"
+	"snapswarm/common/needs"
 )
 
 func TestEnvIsReadByAShell(t *testing.T) {
-	sh, err := exec.LookPath("sh")
-	if err != nil {
-		t.Skipf("needs sh: %v", err)
-	}
+	sh := needs.Program(t, "sh")
 	path := filepath.Join(t.TempDir(), "env")
 	want := "magnet:?xs=a&s=b it's $HOME `id` \"q\" \\ end"
 	if err := writeEnv(path, []string{"FIRST", "1", "CHANNEL", want}); err != nil {

@@ -7,27 +7,12 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 
 	"snapswarm/common/bucket"
+	"snapswarm/common/needs"
 	"snapswarm/docker/stack"
 )
-
-// smallDisk is a file system of some MiB.
-func smallDisk(t *testing.T, size string) string {
-	t.Helper()
-	dir := t.TempDir()
-	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size="+size); err != nil {
-		t.Skipf("needs to mount a small tmpfs, as root: %v", err)
-	}
-	t.Cleanup(func() {
-		if err := syscall.Unmount(dir, syscall.MNT_DETACH); err != nil {
-			t.Error(err)
-		}
-	})
-	return dir
-}
 
 // TestFullDisks lets each command meet a disk that is too small, and one that fills up on the way.
 func TestFullDisks(t *testing.T) {
@@ -42,13 +27,13 @@ func TestFullDisks(t *testing.T) {
 
 	t.Run("producer", func(t *testing.T) {
 		w := w.in(t)
-		dir := smallDisk(t, "12m")
+		dir := needs.SmallDisk(t, "12m")
 		w.run("publisher", "producer", []string{"publish", big}, stack.Env{"DATA_DIR": dir, "LOG_LEVEL": "error"}).says(t, "producer", 30, dir)
 		w.unchanged(before)
 	})
 	t.Run("producer from a stream of unknown size", func(t *testing.T) {
 		w := w.in(t)
-		dir := smallDisk(t, "12m")
+		dir := needs.SmallDisk(t, "12m")
 		env := w.publisherEnv()
 		env["DATA_DIR"], env["LOG_LEVEL"], env["NAME"] = dir, "error", "big.zst"
 		w.shell(t.TempDir(), "producer publish - < "+big, env).says(t, "producer", 30, "space")
@@ -59,7 +44,7 @@ func TestFullDisks(t *testing.T) {
 	})
 	t.Run("a directory as the bucket", func(t *testing.T) {
 		w := w.in(t)
-		dir := smallDisk(t, "12m")
+		dir := needs.SmallDisk(t, "12m")
 		e := w.run("publisher", "producer", []string{"publish", big}, stack.Env{"BUCKET": "file://" + dir, "PUBLIC_URL": "", "LOG_LEVEL": "error"})
 		e.says(t, "producer", 30, dir)
 	})
@@ -69,20 +54,20 @@ func TestFullDisks(t *testing.T) {
 	}
 	t.Run("mirror", func(t *testing.T) {
 		w := w.in(t)
-		dir := smallDisk(t, "12m")
+		dir := needs.SmallDisk(t, "12m")
 		w.once("small", alone(stack.Env{"DATA_DIR": dir, "LOG_LEVEL": "error"})).says(t, "mirror", 30, "needs", "free")
 	})
 	t.Run("mirror, on the way, and when there is room again", func(t *testing.T) { w.in(t).fillsUp() })
 	t.Run("mirror, while it unpacks", func(t *testing.T) {
 		w := w.in(t)
-		dir := smallDisk(t, "100m") // enough for the archive, not for its content beside it
+		dir := needs.SmallDisk(t, "100m") // enough for the archive, not for its content beside it
 		w.once("small", alone(stack.Env{"DATA_DIR": dir, "LOG_LEVEL": "error"}), "--extract").says(t, "mirror", 30, "needs", "free")
 	})
 }
 
 // fillsUp is a mirror whose disk is filled by somebody else while it downloads.
 func (w *world) fillsUp() {
-	dir := smallDisk(w.t, "120m")
+	dir := needs.SmallDisk(w.t, "120m")
 	env := alone(stack.Env{"DATA_DIR": dir, "DOWNLOAD_LIMIT": "4MiB"})
 	mirror, err := w.Mirror(w.ctx, "filled", env)
 	w.ok(err)

@@ -12,6 +12,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"snapswarm/common/needs"
 )
 
 // Where the checkout and its binaries lie; set once by TestMain.
@@ -47,25 +49,16 @@ func withBinaries(run func() int) (code int, err error) {
 	return run(), nil
 }
 
-// need finds a program, or skips the test by its name; where everything has to run, it fails it.
+// need is the path of a program that make e2e-deps installs.
 func need(t *testing.T, program string) string {
 	t.Helper()
-	path, err := exec.LookPath(program)
-	if err != nil && os.Getuid() != 0 { // what is only in root's PATH of Debian
-		path, err = exec.LookPath(filepath.Join("/usr/sbin", program))
-	}
-	if err != nil {
-		missing(t, program)
-	}
-	return path
+	return needs.Program(t, program)
 }
 
+// missing ends a test that lacks what make e2e-deps installs.
 func missing(t *testing.T, what string) {
 	t.Helper()
-	if os.Getenv("CI") == "true" {
-		t.Fatalf("needs %s: run make e2e-deps", what)
-	}
-	t.Skipf("needs %s: run make e2e-deps", what)
+	needs.Missing(t, what, "run make e2e-deps")
 }
 
 // ended is what a program left behind.

@@ -8,6 +8,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"snapswarm/common/needs"
 )
 
 // NewProcess runs the command versitygw for a test: the binary that VERSITYGW_BIN names, or the one in PATH. Without one
@@ -55,11 +57,7 @@ func findBinary(tb testing.TB) string {
 	if err == nil {
 		return bin
 	}
-	const how = "go install github.com/versity/versitygw/cmd/versitygw@v1.8.0, or name it in VERSITYGW_BIN"
-	if os.Getenv("CI") == "true" {
-		tb.Fatalf("versitygw is missing (%v): %s", err, how)
-	}
-	tb.Skipf("needs versitygw (%v): %s", err, how)
+	needs.Missing(tb, "versitygw ("+err.Error()+")", "run make e2e-deps, or name it in VERSITYGW_BIN")
 	return ""
 }
 
