@@ -24,6 +24,7 @@ type dataFile interface {
 	io.WriterAt
 	io.Seeker
 	io.Closer
+	Fd() uintptr
 	Stat() (fs.FileInfo, error)
 	Sync() error
 	Truncate(size int64) error

@@ -3,8 +3,6 @@ package swarm
 import (
 	"context"
 	"errors"
-	"fmt"
-	"os"
 	"sync"
 	"sync/atomic"
 
@@ -24,6 +22,7 @@ type Snapshot struct {
 	loop    *loop
 
 	fromOrigin atomic.Int64 // payload bytes received, good or not
+	displaced  sync.Once    // says that another file took the place of ours
 
 	ctx       context.Context
 	cancel    context.CancelCauseFunc
@@ -93,26 +92,6 @@ func (s *Snapshot) Torrent() *snapshot.Torrent { return s.torrent }
 
 // Path is where the file lies. Before it is complete, it has holes; see [Snapshot.Have].
 func (s *Snapshot) Path() string { return s.file.path }
-
-// File opens the file for reading, for example to send it with sendfile(2). Only ranges of pieces for which [Snapshot.Have] or
-// [Snapshot.WaitPiece] said so afterwards may be read: if somebody else has changed the file, all pieces are hashed again first.
-// The caller closes it; it stays readable after Remove.
-func (s *Snapshot) File() (*os.File, error) {
-	s.file.notice()
-	f, err := os.OpenFile(s.file.path, os.O_RDONLY|noFollow, 0)
-	if err != nil {
-		return nil, fmt.Errorf("open snapshot: %w", err)
-	}
-	ours, err1 := s.file.data.Stat()
-	theirs, err2 := f.Stat()
-	if err := errors.Join(err1, err2); err != nil {
-		return nil, errors.Join(fmt.Errorf("open snapshot: %w", err), f.Close())
-	}
-	if !os.SameFile(ours, theirs) {
-		return nil, errors.Join(fmt.Errorf("open snapshot %s: another file took its place", s.file.path), f.Close())
-	}
-	return f, nil
-}
 
 // Have reports whether piece i is present: verified and readable. It is false for an index out of range.
 func (s *Snapshot) Have(i int) bool {
