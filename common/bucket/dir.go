@@ -208,14 +208,8 @@ func (d *dirStore) settle(ctx context.Context, op, key string, begin time.Time, 
 }
 
 func (d *dirStore) explain(ctx context.Context, op, key string, err error) error {
-	var source sourceError
-	switch {
-	case err == nil:
-		return nil
-	case ctx.Err() != nil:
-		return context.Cause(ctx)
-	case errors.As(err, &source):
-		return fmt.Errorf("%s %s: %w", op, key, err)
+	if own, ok := callersOwn(ctx, op, key, err); ok {
+		return own
 	}
 	e := &Error{Op: op, Key: key, Store: d.String(), Err: err}
 	switch {

@@ -61,6 +61,21 @@ type sourceError struct{ err error }
 func (e sourceError) Error() string { return "read source: " + e.err.Error() }
 func (e sourceError) Unwrap() error { return e.err }
 
+// callersOwn finds errors that no store is to blame for: the caller ended it, or what was to be uploaded could not be read.
+// It reports true for nil, too.
+func callersOwn(ctx context.Context, op, key string, err error) (own error, ok bool) {
+	var source sourceError
+	switch {
+	case err == nil:
+		return nil, true
+	case ctx.Err() != nil:
+		return context.Cause(ctx), true
+	case errors.As(err, &source):
+		return fmt.Errorf("%s %s: %w", op, key, err), true
+	}
+	return nil, false
+}
+
 // ctxReader ends a long copy when the context ends.
 type ctxReader struct {
 	ctx context.Context //nolint:containedctx // lives as long as one copy

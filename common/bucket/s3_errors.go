@@ -88,14 +88,8 @@ func (b *budget) NextBackOff() time.Duration {
 
 // explain turns what the library returns into an [*Error].
 func (s *s3Store) explain(ctx context.Context, op, key string, err error) error {
-	var source sourceError
-	switch {
-	case err == nil:
-		return nil
-	case ctx.Err() != nil:
-		return context.Cause(ctx)
-	case errors.As(err, &source):
-		return fmt.Errorf("%s %s: %w", op, key, err)
+	if own, ok := callersOwn(ctx, op, key, err); ok {
+		return own
 	}
 	hint, kind := diagnose(err)
 	return &Error{Op: op, Key: key, Store: s.String(), Kind: kind, Err: withCode(err), Hint: hint}
