@@ -3,26 +3,18 @@ package main
 import (
 	"bytes"
 	"context"
-	"crypto/ed25519"
-	"crypto/sha256"
-	"errors"
 	"flag"
 	"io"
-	"math/rand/v2"
 	"net"
 	"net/http"
 	"net/http/httptest"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
-	"snapswarm/common/bucket"
+	"snapswarm/common/bucket/buckettest"
 	"snapswarm/common/daemon"
 	"snapswarm/common/daemon/daemontest"
-	"snapswarm/common/pointer"
-	"snapswarm/common/snapshot"
 )
 
 var update = flag.Bool("update", false, "write the generated parts of README.md")
@@ -34,61 +26,9 @@ func TestReadmeHasTheSettings(t *testing.T) {
 }
 
 const (
-	salt    = "demo"
-	version = snapshot.Version("20261120T060000Z")
-	file    = "chain.zst"
+	salt = "demo"
+	file = "chain.zst"
 )
-
-var key = ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize))
-
-func channel(t *testing.T) string {
-	t.Helper()
-	ch, err := snapshot.NewChannel(key.Public().(ed25519.PublicKey), salt)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return ch.String()
-}
-
-// publish fills the folder of a bucket with a snapshot.
-func publish(t *testing.T, dir string) (data []byte) {
-	t.Helper()
-	data = make([]byte, 3<<20+12345)
-	random := rand.NewChaCha8([32]byte{7})
-	_, _ = random.Read(data)
-	pieces, err := snapshot.HashPieces(t.Context(), bytes.NewReader(data), int64(len(data)), snapshot.MinPieceLength)
-	if err != nil {
-		t.Fatal(err)
-	}
-	torrent, err := snapshot.NewTorrent(snapshot.Content{
-		Name: file, Length: int64(len(data)), PieceLength: snapshot.MinPieceLength, Pieces: pieces,
-		Description: &snapshot.Description{
-			Version: version, Created: version.Time(), Kind: snapshot.KindFile, SHA256: sha256.Sum256(data),
-			RawSize: int64(len(data)), RawName: "chain", Codec: snapshot.Codec{Format: snapshot.FormatNone},
-		},
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	rec, err := pointer.Sign(key, salt, time.Now().UnixMilli(), pointer.Pointer{
-		InfoHash: torrent.InfoHash, InfoSHA256: &torrent.InfoSHA256, Created: version.Time(), Expires: time.Now().Add(time.Hour),
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	for name, b := range map[string][]byte{
-		bucket.ArchiveKey(salt, version, file): data,
-		bucket.InfoHashKey(torrent.InfoHash):   torrent.Encode(),
-		bucket.TorrentKey(salt, version, file): torrent.Encode(),
-		bucket.PointerKey(salt):                rec.Encode(),
-	} {
-		path := filepath.Join(dir, name)
-		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, b, 0o600)); err != nil {
-			t.Fatal(err)
-		}
-	}
-	return data
-}
 
 // freeAddr is an address that is free now.
 func freeAddr(t *testing.T) string {
@@ -119,7 +59,7 @@ func start(t *testing.T, dataDir string, args ...string) gateway {
 	httpAddr, opsAddr := freeAddr(t), freeAddr(t)
 	cmd := newCommand()
 	cmd.SetArgs(append([]string{
-		"--channel", channel(t), "--data-dir", dataDir, "--http-addr", httpAddr, "--metrics-addr", opsAddr,
+		"--channel", buckettest.Channel(t, salt).String(), "--data-dir", dataDir, "--http-addr", httpAddr, "--metrics-addr", opsAddr,
 		"--listen-addr", "127.0.0.1:0", "--dht-bootstrap", "none", "--allow-private", "--poll-interval", "1s", "--log-level", "debug",
 	}, args...))
 	ctx, cancel := context.WithCancelCause(context.Background()) //nolint:usetesting // outlives the test's context, to stop in order
@@ -182,7 +122,9 @@ func wait(t *testing.T, url string) []byte {
 // Not parallel: metrics are global, and the last gateway that is started in this process gets them.
 func TestFromBucketToCurl(t *testing.T) {
 	folder, dataDir := t.TempDir(), t.TempDir()
-	data := publish(t, folder)
+	pub := buckettest.Publish(t, salt, file, "")
+	pub.Write(t, folder)
+	data := pub.Data
 	origin := httptest.NewServer(http.FileServer(http.Dir(folder)))
 	defer origin.Close()
 
@@ -190,11 +132,11 @@ func TestFromBucketToCurl(t *testing.T) {
 	if got := wait(t, g.url+"/demo/latest/"+file); !bytes.Equal(got, data) {
 		t.Error("the bytes at latest are not those of the bucket")
 	}
-	status, part := try(t, g.url+"/demo/"+string(version)+"/"+file, "Range", "bytes=1000000-2000000")
+	status, part := try(t, g.url+"/demo/"+string(pub.Version)+"/"+file, "Range", "bytes=1000000-2000000")
 	if status != http.StatusPartialContent || !bytes.Equal(part, data[1000000:2000001]) {
 		t.Errorf("a range = %d with %d bytes, want 206 and those of the bucket", status, len(part))
 	}
-	if body := wait(t, g.ops+"/readyz?verbose"); !bytes.Contains(body, []byte("version "+version)) {
+	if body := wait(t, g.ops+"/readyz?verbose"); !bytes.Contains(body, []byte("version "+pub.Version)) {
 		t.Errorf("readyz = %q, want the version", body)
 	}
 	if body := wait(t, g.ops+"/metrics"); !bytes.Contains(body, []byte("snapswarm_gateway_requests_total")) {
@@ -266,7 +208,7 @@ func TestMistakesAreOneLine(t *testing.T) {
 			cmd := newCommand()
 			cmd.SetErr(io.Discard)
 			cmd.SetArgs(append([]string{
-				"--channel", channel(t), "--data-dir", t.TempDir(), "--http-addr", "127.0.0.1:0", "--listen-addr", "127.0.0.1:0",
+				"--channel", buckettest.Channel(t, salt).String(), "--data-dir", t.TempDir(), "--http-addr", "127.0.0.1:0", "--listen-addr", "127.0.0.1:0",
 				"--dht-bootstrap", "none", "--allow-private",
 			}, tt.args...))
 			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)

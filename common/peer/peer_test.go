@@ -3,14 +3,12 @@ package peer_test
 import (
 	"bytes"
 	"context"
-	"crypto/ed25519"
 	"crypto/sha1"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"io"
 	"log/slog"
-	"math/rand/v2"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -23,7 +21,7 @@ import (
 
 	"go.uber.org/goleak"
 
-	"snapswarm/common/bucket"
+	"snapswarm/common/bucket/buckettest"
 	"snapswarm/common/daemon"
 	"snapswarm/common/peer"
 	"snapswarm/common/pointer"
@@ -39,15 +37,9 @@ const (
 	file    = "chain.zst"
 )
 
-func testKey() ed25519.PrivateKey { return ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize)) }
-
 func testChannel(t *testing.T) snapshot.Channel {
 	t.Helper()
-	ch, err := snapshot.NewChannel(testKey().Public().(ed25519.PublicKey), salt)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return ch
+	return buckettest.Channel(t, salt)
 }
 
 // settings are those of a process on loopback that no other process knows of.
@@ -84,64 +76,18 @@ func join(t *testing.T, s peer.Settings) *peer.Peer {
 	return p
 }
 
-// published is a snapshot and its pointer.
-type published struct {
-	data    []byte
-	torrent *snapshot.Torrent
-	record  pointer.Record
-}
-
-func publish(t *testing.T, baseURL string) published {
+func publish(t *testing.T, baseURL string) buckettest.Published {
 	t.Helper()
-	data := make([]byte, 3<<20+12345)
-	random := rand.NewChaCha8([32]byte{7})
-	_, _ = random.Read(data)
-	pieces, err := snapshot.HashPieces(t.Context(), bytes.NewReader(data), int64(len(data)), snapshot.MinPieceLength)
-	if err != nil {
-		t.Fatal(err)
-	}
-	torrent, err := snapshot.NewTorrent(snapshot.Content{
-		Name: file, Length: int64(len(data)), PieceLength: snapshot.MinPieceLength, Pieces: pieces,
-		Description: &snapshot.Description{
-			Version: version, Created: version.Time(), Kind: snapshot.KindFile, SHA256: sha256.Sum256(data),
-			RawSize: int64(len(data)), RawName: "chain", Codec: snapshot.Codec{Format: snapshot.FormatNone},
-		},
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	rec, err := pointer.Sign(testKey(), salt, time.Now().UnixMilli(), pointer.Pointer{
-		InfoHash: torrent.InfoHash, InfoSHA256: &torrent.InfoSHA256, Created: version.Time(),
-		Expires: time.Now().Add(time.Hour), BaseURL: baseURL,
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return published{data, torrent, rec}
+	return buckettest.Publish(t, salt, file, baseURL)
 }
 
-// bucketOf serves a snapshot in the path space.
-func bucketOf(t *testing.T) (url string, fill func(published)) {
+// bucketOf serves what fill puts into it.
+func bucketOf(t *testing.T) (url string, fill func(buckettest.Published)) {
 	t.Helper()
 	dir := t.TempDir()
 	server := httptest.NewServer(http.FileServer(http.Dir(dir)))
 	t.Cleanup(server.Close)
-	return server.URL, func(p published) {
-		for key, b := range map[string][]byte{
-			bucket.ArchiveKey(salt, version, file): p.data,
-			bucket.InfoHashKey(p.torrent.InfoHash): p.torrent.Encode(),
-			bucket.TorrentKey(salt, version, file): p.torrent.Encode(),
-			bucket.PointerKey(salt):                p.record.Encode(),
-		} {
-			path := filepath.Join(dir, key)
-			if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-				t.Fatal(err)
-			}
-			if err := os.WriteFile(path, b, 0o600); err != nil {
-				t.Fatal(err)
-			}
-		}
-	}
+	return server.URL, func(p buckettest.Published) { p.Write(t, dir) }
 }
 
 func fetch(t *testing.T, p *peer.Peer) *peer.Holding {
@@ -185,8 +131,8 @@ func TestBootstrapFromTheBucketAlone(t *testing.T) {
 	s := settings(t.TempDir())
 	s.BucketURL = []string{base}
 	h := fetch(t, join(t, s))
-	checkBytes(t, h, pub.data)
-	if h.Version != version || h.Snapshot.Stats().FromOrigin != int64(len(pub.data)) {
+	checkBytes(t, h, pub.Data)
+	if h.Version != version || h.Snapshot.Stats().FromOrigin != int64(len(pub.Data)) {
 		t.Errorf("version %s, stats %+v", h.Version, h.Snapshot.Stats())
 	}
 }
@@ -198,10 +144,10 @@ func TestDHTAndPeersAloneAfterTheBucketIsGone(t *testing.T) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(path, pub.data, 0o600); err != nil {
+	if err := os.WriteFile(path, pub.Data, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := seeder.Adopt(t.Context(), testChannel(t), version, pub.torrent); err != nil {
+	if _, err := seeder.Adopt(t.Context(), testChannel(t), version, pub.Torrent); err != nil {
 		t.Fatal(err)
 	}
 	address := "127.0.0.1:" + strconv.Itoa(seeder.Port())
@@ -210,11 +156,11 @@ func TestDHTAndPeersAloneAfterTheBucketIsGone(t *testing.T) {
 	s.DHTBootstrap = daemon.HostPorts{address}
 	s.SeedPeers = daemon.HostPorts{address}
 	leech := join(t, s)
-	put(t, leech, pub.record)
+	put(t, leech, pub.Record)
 	h := fetch(t, leech)
-	checkBytes(t, h, pub.data)
-	if got := h.Snapshot.Stats().FromPeers; got != int64(len(pub.data)) {
-		t.Errorf("%d bytes from peers, want all %d", got, len(pub.data))
+	checkBytes(t, h, pub.Data)
+	if got := h.Snapshot.Stats().FromPeers; got != int64(len(pub.Data)) {
+		t.Errorf("%d bytes from peers, want all %d", got, len(pub.Data))
 	}
 }
 
@@ -236,7 +182,7 @@ func TestAPointerFromTheBucketReachesTheDHT(t *testing.T) {
 	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(50 * time.Millisecond) {
 		_, _ = holder.Resolve(t.Context(), testChannel(t)) // as all do regularly
 		res, err := newcomer.Resolve(t.Context(), testChannel(t))
-		if err == nil && res.Record.Equal(pub.record) {
+		if err == nil && res.Record.Equal(pub.Record) {
 			return
 		}
 		if time.Now().After(deadline) {
@@ -278,15 +224,15 @@ func TestRestartKnowsPointerAndPieces(t *testing.T) {
 
 	again := join(t, settings(dir))
 	rec, ok := again.Newest(testChannel(t))
-	if !ok || rec.Seq != pub.record.Seq {
-		t.Errorf("Newest = seq %d, %v, want %d", rec.Seq, ok, pub.record.Seq)
+	if !ok || rec.Seq != pub.Record.Seq {
+		t.Errorf("Newest = seq %d, %v, want %d", rec.Seq, ok, pub.Record.Seq)
 	}
 	held := again.Holdings(salt)
 	if len(held) != 1 {
 		t.Fatalf("%d holdings, want 1", len(held))
 	}
-	if _, n := held[0].Snapshot.Completed(); n != int64(len(pub.data)) {
-		t.Errorf("%d bytes present after restart, want %d", n, len(pub.data))
+	if _, n := held[0].Snapshot.Completed(); n != int64(len(pub.Data)) {
+		t.Errorf("%d bytes present after restart, want %d", n, len(pub.Data))
 	}
 	// The signed base address is asked for the pointer although no bucket is configured.
 	res, err := again.Resolve(t.Context(), testChannel(t))
@@ -315,14 +261,14 @@ func TestDiscardLeavesNothing(t *testing.T) {
 func TestASignedTorrentThatCannotBeUsedEndsTheSearch(t *testing.T) {
 	base, fill := bucketOf(t)
 	pub := publish(t, "")
-	bad := *pub.torrent
+	bad := *pub.Torrent
 	bad.Info = bytes.Replace(bad.Info, []byte("9:chain.zst"), []byte("9:../in.zst"), 1)
 	bad.InfoHash, bad.InfoSHA256 = sha1.Sum(bad.Info), sha256.Sum256(bad.Info)
-	rec, err := pointer.Sign(testKey(), salt, time.Now().UnixMilli(), pointer.Pointer{InfoHash: bad.InfoHash, InfoSHA256: &bad.InfoSHA256})
+	rec, err := pointer.Sign(buckettest.Key(), salt, time.Now().UnixMilli(), pointer.Pointer{InfoHash: bad.InfoHash, InfoSHA256: &bad.InfoSHA256})
 	if err != nil {
 		t.Fatal(err)
 	}
-	pub.torrent = &bad
+	pub.Torrent = &bad
 	fill(pub)
 	s := settings(t.TempDir())
 	s.BucketURL = []string{base}
@@ -337,9 +283,9 @@ func TestASignedTorrentThatCannotBeUsedEndsTheSearch(t *testing.T) {
 func TestForgedTorrentIsRefused(t *testing.T) {
 	base, fill := bucketOf(t)
 	pub := publish(t, "")
-	other := *pub.torrent
+	other := *pub.Torrent
 	other.Info = bytes.Replace(other.Info, []byte("chain"), []byte("chaos"), 1)
-	pub.torrent = &other
+	pub.Torrent = &other
 	fill(pub)
 	s := settings(t.TempDir())
 	s.BucketURL = []string{base}
@@ -400,7 +346,7 @@ func TestExitCodesOfResolve(t *testing.T) {
 		t.Errorf("empty bucket: %v, exit %d", err, daemon.ExitOf(err))
 	}
 	pub := publish(t, "")
-	pub.record.Sig[0] ^= 1
+	pub.Record.Sig[0] ^= 1
 	fill(pub)
 	_, err = p.Resolve(t.Context(), testChannel(t))
 	if daemon.ExitOf(err) != daemon.ExitRefused || !errors.Is(err, pointer.ErrSignature) {

@@ -1,5 +1,7 @@
 // Package buckettest has the one suite of tests that every bucket.Store has to pass, so that a publisher may rely on the
 // contract and not on the store it happens to run with.
+//
+// It also makes a published snapshot, for tests of those who read from buckets.
 package buckettest
 
 import (
