@@ -6,6 +6,7 @@ import (
 	"crypto/ed25519"
 	"fmt"
 	"io"
+	"log/slog"
 	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
@@ -35,7 +36,8 @@ const (
 	benchRuns   = 3
 )
 
-// TestMain lets the benchmark measure time and memory of whole processes: it runs this program again as each job.
+// TestMain lets tests kill whole processes, and the benchmark measure their time and memory: it runs this program again as
+// each job.
 func TestMain(m *testing.M) {
 	job := os.Getenv(benchJob)
 	if job == "" {
@@ -50,6 +52,9 @@ func TestMain(m *testing.M) {
 
 func runJob(job, source, dir string) error {
 	ctx := context.Background()
+	if job == "command" {
+		return publish.RunCommand(ctx, orphans, source, slog.New(slog.DiscardHandler))
+	}
 	if job == "encode" {
 		src, err := archive.FileSource(source)
 		if err != nil {

@@ -20,22 +20,27 @@ const (
 )
 
 // runCommand runs a shell command with SNAPSHOT_SOURCE in its environment. Its output goes to the log line by line. When
-// ctx ends, the command and all its children are asked to stop, then killed. Errors wrap [ErrCommand] and hold the last
-// line of output.
+// ctx ends, or this process is killed, the command and all its children are asked to stop, then killed. Errors wrap
+// [ErrCommand] and hold the last line of output.
 func runCommand(ctx context.Context, command, source string, log *slog.Logger) error {
 	log.InfoContext(ctx, "snapshot command begins", "command", command)
 	began := time.Now()
+	group, err := newGuard()
+	if err != nil {
+		return err
+	}
+	defer group.release()
 	cmd := exec.CommandContext(ctx, "sh", "-c", command)
 	cmd.Env = append(slices.DeleteFunc(os.Environ(), isKey), "SNAPSHOT_SOURCE="+source)
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGTERM) }
+	cmd.SysProcAttr = group.member()
+	cmd.Cancel = func() error { return group.signal(syscall.SIGTERM) }
 	cmd.WaitDelay = commandGrace
 	out := &lineLog{log: func(line string) { log.InfoContext(ctx, "snapshot command", "output", line) }}
 	cmd.Stdout, cmd.Stderr = out, out
-	err := cmd.Run()
+	err = cmd.Run()
 	out.flush()
 	if cmd.Process != nil && ctx.Err() != nil {
-		_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) // whatever did not listen
+		_ = group.signal(syscall.SIGKILL) // whatever did not listen
 		return context.Cause(ctx)
 	}
 	if err != nil {
