@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"errors"
 
+	"snapswarm/common/dht"
 	"snapswarm/common/peer"
 	"snapswarm/common/pointer"
 	"snapswarm/common/snapshot"
@@ -15,6 +17,7 @@ var _ publish.Network = (*network)(nil)
 type network struct {
 	peer    *peer.Peer
 	channel snapshot.Channel
+	noDHT   bool // DHT_BOOTSTRAP is none
 }
 
 // Resolve implements publish.Network.
@@ -27,12 +30,21 @@ func (n *network) Announce(ctx context.Context, rec pointer.Record) (publish.Ann
 	// What the peer remembers is only to answer sooner; the publisher's own memory counts.
 	_ = n.peer.Accept(n.channel, rec)
 	got, err := n.peer.PutPointer(ctx, rec)
-	return publish.Announced{Stored: got.Stored, ReadBack: got.ReadBack}, err
+	return publish.Announced{Stored: got.Stored, ReadBack: got.ReadBack}, n.expected(err)
 }
 
 // Refresh implements publish.Network.
 func (n *network) Refresh(ctx context.Context, rec pointer.Record) error {
 	_, err := n.peer.Reput(ctx, rec)
+	return n.expected(err)
+}
+
+// expected replaces the complaint that no DHT node answers where the operator wants none: others may join this one, but
+// do not have to.
+func (n *network) expected(err error) error {
+	if n.noDHT && errors.Is(err, dht.ErrNoNodes) {
+		return publish.ErrNoDHT
+	}
 	return err
 }
 

@@ -39,7 +39,7 @@ func TestFromKeyToStatus(t *testing.T) {
 	w.set("AUTHORITY_KEY", "")
 	w.set("AUTHORITY_KEY_FILE", key)
 	out = w.mustRun("publish", w.source, "--height", "123")
-	for _, want := range []string{"ledger.tar.zst", "-h123", link, "url        http://127.0.0.1:", "MB/s"} {
+	for _, want := range []string{"ledger.tar.zst", "-h123", link, "url        http://127.0.0.1:", "MB/s", "dht        not used"} {
 		if !strings.Contains(out, want) {
 			t.Errorf("publish does not tell %q:\n%s", want, out)
 		}

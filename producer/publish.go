@@ -108,6 +108,8 @@ func writeReport(out io.Writer, r publish.Report) error {
 		line("dht", "not stored: %s", r.DHTError)
 	case r.DHT != nil:
 		line("dht", "stored on %d nodes, read back from %d others", r.DHT.Stored, r.DHT.ReadBack)
+	default:
+		line("dht", "not used: DHT_BOOTSTRAP is none")
 	}
 	line("expires", "%s unless renewed; producer serve renews it", r.Expires.Format(time.RFC3339))
 	line("took", "%s (%.1f MB/s of raw data)", r.Took.Round(10*time.Millisecond), float64(r.RawSize)/1e6/r.Took.Seconds())

@@ -77,6 +77,7 @@ func (s *session) open(ctx context.Context, p plan) error {
 		return err
 	}
 	network.peer, network.channel = s.peer, s.channel
+	network.noDHT = p.DHTBootstrap != nil && len(p.DHTBootstrap) == 0
 	return nil
 }
 

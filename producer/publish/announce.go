@@ -2,6 +2,7 @@ package publish
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -38,6 +39,9 @@ func (r *run) announce(ctx context.Context) error {
 		return nil
 	}
 	got, err := r.cfg.Network.Announce(ctx, rec)
+	if errors.Is(err, ErrNoDHT) {
+		return ctx.Err()
+	}
 	r.report.DHT = &got
 	if err != nil {
 		r.report.DHTError = err.Error()

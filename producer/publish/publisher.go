@@ -40,7 +40,8 @@ type Public interface {
 type Network interface {
 	// Resolve finds the newest pointer of the channel, see pointer.Resolver.
 	Resolve(ctx context.Context, ch snapshot.Channel) (pointer.Resolution, error)
-	// Announce puts rec into the DHT and reads it back from other nodes than those that took it.
+	// Announce puts rec into the DHT and reads it back from other nodes than those that took it. Like Refresh it fails with
+	// ErrNoDHT where there is nobody and nobody is expected.
 	Announce(ctx context.Context, rec pointer.Record) (Announced, error)
 	// Refresh puts rec into the DHT again where it has been lost.
 	Refresh(ctx context.Context, rec pointer.Record) error

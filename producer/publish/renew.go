@@ -17,6 +17,9 @@ const (
 	retryMost    = time.Hour
 )
 
+// ErrNoDHT means that no DHT is used, as the operator wants it.
+var ErrNoDHT = errors.New("no DHT is configured")
+
 // ErrNothingPublished means that the channel has no pointer yet that could be renewed.
 var ErrNothingPublished = errors.New("nothing is published on the channel yet")
 
@@ -58,6 +61,9 @@ func (p *Publisher) tellNetwork(ctx context.Context, rec pointer.Record) error {
 	got, err := p.cfg.Network.Announce(ctx, rec)
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
+	}
+	if errors.Is(err, ErrNoDHT) {
+		return nil
 	}
 	if err != nil {
 		p.cfg.Log.WarnContext(ctx, "the pointer did not get into the DHT", "channel", p.cfg.Salt, "seq", rec.Seq, "error", err)
@@ -138,7 +144,7 @@ func (p *Publisher) refresh(ctx context.Context) {
 	if err != nil || !ok || p.cfg.Network == nil {
 		return
 	}
-	if err := p.cfg.Network.Refresh(ctx, rec); err != nil && ctx.Err() == nil {
+	if err := p.cfg.Network.Refresh(ctx, rec); err != nil && ctx.Err() == nil && !errors.Is(err, ErrNoDHT) {
 		p.cfg.Log.WarnContext(ctx, "pointer not refreshed in the DHT", "channel", p.cfg.Salt, "error", err)
 	}
 }
