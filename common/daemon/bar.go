@@ -79,6 +79,14 @@ func (v view) left() string {
 	return "ETA " + v.eta()
 }
 
+// noted adds the note to the attributes of a log record, if there is one.
+func (v view) noted(attrs ...any) []any {
+	if v.note == "" {
+		return attrs
+	}
+	return append(attrs, "note", v.note)
+}
+
 // summary is the line that stays when the task is done.
 func (v view) summary(took time.Duration, rate int64) string {
 	line := fmt.Sprintf("%s  done: %s in %s, %s/s", v.label, Bytes(v.done), roughly(took), Bytes(rate))

@@ -185,8 +185,8 @@ func (t *Task) Done() {
 		_, _ = fmt.Fprintln(t.progress.terminal, s.summary(took, rate))
 		return
 	}
-	t.progress.log.Info("step done", "step", t.label, "bytes", s.done,
-		"took", took.Round(time.Millisecond), "rate", Bytes(rate).String()+"/s", "note", s.note)
+	t.progress.log.Info("step done", s.noted("step", t.label, "bytes", s.done,
+		"took", took.Round(time.Millisecond), "rate", Bytes(rate).String()+"/s")...)
 }
 
 // Cancel ends the task without a word; the error that ended it speaks for itself.
@@ -199,10 +199,7 @@ func (t *Task) log() {
 		attrs = append(attrs, "total", s.total, "percent", s.percent())
 	}
 	attrs = append(attrs, "rate", Bytes(s.rate).String()+"/s", "eta", s.eta())
-	if s.note != "" {
-		attrs = append(attrs, "note", s.note)
-	}
-	t.progress.log.Info("progress", attrs...)
+	t.progress.log.Info("progress", s.noted(attrs...)...)
 }
 
 // snapshot takes a sample for the rate and returns what to show.

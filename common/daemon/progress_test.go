@@ -159,11 +159,15 @@ func TestProgressInALog(t *testing.T) {
 		time.Sleep(14500 * time.Millisecond)
 		task.Note("level 3")
 		task.Done()
+		silent := p.Start("verify", 7)
+		silent.Set(7)
+		silent.Done()
 		want(t, out.text(),
 			`level=INFO msg=progress step=pack bytes=152043520 total=419430400 percent=36 rate="4.5 MiB/s" eta=57s`,
 			`level=INFO msg=progress step=pack bytes=204472320 total=419430400 percent=48 rate="5.0 MiB/s" eta=41s`,
 			`level=INFO msg=progress step=pack bytes=209715200 total=419430400 percent=50 rate="512 KiB/s" eta=6m40s`,
-			`level=INFO msg="step done" step=pack bytes=209715200 took=35s rate="2.9 MiB/s" note="level 3"`)
+			`level=INFO msg="step done" step=pack bytes=209715200 took=35s rate="2.9 MiB/s" note="level 3"`,
+			`level=INFO msg="step done" step=verify bytes=7 took=0s rate="0 B/s"`)
 	})
 }
 
