@@ -120,5 +120,8 @@ func (p *Publisher) sign(ptr pointer.Pointer, newestSeq int64) (pointer.Record, 
 func (p *Publisher) store(ctx context.Context, rec pointer.Record) error {
 	err := put(ctx, p.cfg.Store, bucket.PointerKey(p.cfg.Salt), rec.Encode())
 	p.unsent.Store(err != nil)
+	if err == nil {
+		p.told.Store(&rec)
+	}
 	return err
 }

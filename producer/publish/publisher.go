@@ -116,8 +116,9 @@ type Publisher struct {
 	publishing sync.Mutex // held during a publication, retention included
 	signing    sync.Mutex // held from choosing a sequence number until the record is out
 	journal    *journal
-	unsent     atomic.Bool             // the newest record did not get into the bucket
-	trouble    atomic.Pointer[trouble] // of Watch, nil when its last round succeeded
+	unsent     atomic.Bool                    // the newest record did not get into the bucket
+	told       atomic.Pointer[pointer.Record] // the newest that the bucket was seen to hold, nil before the first
+	trouble    atomic.Pointer[trouble]        // of Watch, nil when its last round succeeded
 }
 
 // New takes the channel and clears away what an interrupted run left on this disk. It fails with [HeldError] when

@@ -77,18 +77,24 @@ func (p *Publisher) tellNetwork(ctx context.Context, rec pointer.Record) error {
 // KeepAlive renews the pointer daily (more often if it expires sooner than in two days) and puts it into the DHT again
 // where it was lost, hourly. It returns when ctx ends; failures are logged and tried again.
 func (p *Publisher) KeepAlive(ctx context.Context) error {
-	if err := p.settle(ctx); err != nil {
-		p.cfg.Log.WarnContext(ctx, "the pointer could not be brought up to date; it will be tried again", "channel", p.cfg.Salt, "error", err)
-	}
+	retry := p.retryAfter(ctx, p.settle(ctx), 0)
+	unsettled := retry > 0
 	refresh := time.Now().Add(jitter(refreshEvery))
-	retry := time.Duration(0)
 	for {
+		wait := max(retry, min(p.untilRenewal(), time.Until(refresh)))
+		if unsettled {
+			wait = retry
+		}
 		select {
-		case <-time.After(max(retry, min(p.untilRenewal(), time.Until(refresh)))):
+		case <-time.After(wait):
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		}
-		if p.untilRenewal() <= 0 {
+		switch {
+		case unsettled:
+			retry = p.retryAfter(ctx, p.settle(ctx), retry)
+			unsettled = retry > 0
+		case p.untilRenewal() <= 0:
 			_, err := p.Renew(ctx)
 			retry = p.retryAfter(ctx, err, retry)
 		}
@@ -99,13 +105,15 @@ func (p *Publisher) KeepAlive(ctx context.Context) error {
 	}
 }
 
-// retryAfter is how long to wait after a renewal that ended with err, when the one before had asked for last.
+// retryAfter is how long to wait after a renewal that ended with err, when the one before had asked for last; 0 after one
+// that succeeded.
 func (p *Publisher) retryAfter(ctx context.Context, err error, last time.Duration) time.Duration {
 	if err == nil || ctx.Err() != nil {
 		return 0
 	}
-	p.cfg.Log.ErrorContext(ctx, "pointer not renewed", "channel", p.cfg.Salt, "error", err)
-	return min(max(2*last, retryFirst), retryMost)
+	wait := min(max(2*last, retryFirst), retryMost)
+	p.cfg.Log.ErrorContext(ctx, "the pointer is not kept up to date", "channel", p.cfg.Salt, "error", err, "retry_in", wait)
+	return wait
 }
 
 // settle makes the bucket and the DHT hold the newest record that was signed, which a crash may have kept here.
@@ -119,10 +127,10 @@ func (p *Publisher) settle(ctx context.Context) error {
 	if err := p.ratchet.Accept(p.channel, k.record, k.record.Time()); err != nil {
 		return err
 	}
-	if k.record.Seq > k.bucketSeq {
-		if err := p.store(ctx, k.record); err != nil {
-			return err
-		}
+	if k.record.Seq == k.bucketSeq {
+		p.told.Store(&k.record)
+	} else if err := p.store(ctx, k.record); err != nil {
+		return err
 	}
 	p.metrics.pointer(ctx, k.record.Seq, k.pointer.Created, k.pointer.Expires)
 	return p.tellNetwork(ctx, k.record)
@@ -154,17 +162,26 @@ func jitter(d time.Duration) time.Duration {
 	return d - d/10 + rand.N(d/5)
 }
 
+// untold is why nothing is known of a pointer in the bucket.
+func (p *Publisher) untold() error {
+	_, signed, err := p.ratchet.Last(p.channel)
+	switch {
+	case err != nil:
+		return err
+	case signed:
+		return fmt.Errorf("%s was not seen to hold the signed pointer yet", p.cfg.Store)
+	}
+	return ErrNothingPublished
+}
+
 // CheckStore finds out whether the bucket can be written to, see bucket.Store.
 func (p *Publisher) CheckStore(ctx context.Context) error { return p.cfg.Store.Check(ctx) }
 
-// Health is an error unless the channel has a pointer that is valid now.
+// Health is an error unless the bucket was seen to hold a pointer of the channel that is valid now.
 func (p *Publisher) Health() (detail string, err error) {
-	rec, ok, err := p.ratchet.Last(p.channel)
-	if err != nil {
-		return "", err
-	}
-	if !ok {
-		return "", ErrNothingPublished
+	rec := p.told.Load()
+	if rec == nil {
+		return "", p.untold()
 	}
 	ptr, err := rec.Pointer()
 	if err != nil {
