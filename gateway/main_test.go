@@ -21,6 +21,7 @@ var update = flag.Bool("update", false, "write the generated parts of README.md"
 
 func TestReadmeHasTheSettings(t *testing.T) {
 	t.Parallel()
+	daemontest.Help(t, newCommand)
 	daemontest.Settings(t, "README.md", "gateway", &Config{}, *update)
 	daemontest.ExitCodes(t, "README.md", *update)
 }

@@ -10,6 +10,7 @@ import (
 var update = flag.Bool("update", false, "write the generated parts of README.md")
 
 func TestReadme(t *testing.T) {
+	daemontest.Help(t, newCommand)
 	daemontest.Settings(t, "README.md", "mirror", new(Config), *update)
 	daemontest.ExitCodes(t, "README.md", *update)
 }

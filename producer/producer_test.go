@@ -24,6 +24,7 @@ var update = flag.Bool("update", false, "write the generated parts of README.md"
 // The tests are in package main, because there is no other way to its commands; they use nothing but newCommand.
 
 func TestTheReadmeIsUpToDate(t *testing.T) {
+	daemontest.Help(t, newCommand)
 	daemontest.Settings(t, "README.md", "producer serve", &ServeConfig{}, *update)
 	daemontest.ExitCodes(t, "README.md", *update)
 }

@@ -6,9 +6,12 @@ import (
 	"bytes"
 	"fmt"
 	"os"
+	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/spf13/cobra"
 
 	"snapswarm/common/daemon"
 )
@@ -27,6 +30,29 @@ func Settings(t *testing.T, path, name string, cfg any, update bool) {
 		t.Fatal(err)
 	}
 	Section(t, path, "settings: "+name, table, update)
+}
+
+// Help checks that --help of a command and of each of its subcommands fits a terminal of 80 columns.
+func Help(t *testing.T, newCommand func() *cobra.Command) {
+	t.Helper()
+	paths := [][]string{nil}
+	for _, sub := range newCommand().Commands() {
+		paths = append(paths, []string{sub.Name()})
+	}
+	for _, path := range paths {
+		var out, errs bytes.Buffer
+		cmd := newCommand()
+		cmd.SetOut(&out)
+		cmd.SetArgs(append(path, "--help"))
+		if code := daemon.Run(t.Context(), cmd, &errs); code != daemon.ExitOK || !strings.Contains(out.String(), "Usage:") {
+			t.Fatalf("%s %v --help: exit %d, %s%s", cmd.Name(), path, code, &errs, &out)
+		}
+		for line := range strings.Lines(out.String()) {
+			if n := utf8.RuneCountInString(strings.TrimSuffix(line, "\n")); n > 80 {
+				t.Errorf("%s %v --help has a line of %d columns: %s", cmd.Name(), path, n, line)
+			}
+		}
+	}
 }
 
 // ExitCodes does for the table of exit codes what Settings does for the settings, between the lines
