@@ -62,6 +62,7 @@ func runStatus(ctx context.Context, cfg StatusConfig, asJSON bool, out io.Writer
 	if asJSON {
 		e := json.NewEncoder(out)
 		e.SetIndent("", "  ")
+		e.SetEscapeHTML(false) // a channel's link has an ampersand
 		err = e.Encode(st)
 	} else {
 		err = writeStatus(out, st, time.Now())
