@@ -29,13 +29,15 @@ func keygenCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "keygen --out FILE",
 		Short: "Make the signing key of a new channel.",
-		RunE:  func(cmd *cobra.Command, _ []string) error { return keygen(cfg, cmd.OutOrStdout()) },
+		RunE:  func(cmd *cobra.Command, _ []string) error { return keygen(cfg, cmd.OutOrStdout(), cmd.ErrOrStderr()) },
 	}
 	daemon.AddSettings(cmd, &cfg)
 	return cmd
 }
 
-func keygen(cfg KeygenConfig, out io.Writer) error {
+// keygen prints the link of the new channel, and nothing else, on out, so that scripts can take it from there; what people
+// want to know goes to hints.
+func keygen(cfg KeygenConfig, out, hints io.Writer) error {
 	if cfg.Out == "" {
 		return daemon.Usagef("no file given: producer keygen --out FILE")
 	}
@@ -53,14 +55,12 @@ func keygen(cfg KeygenConfig, out io.Writer) error {
 	if err := writeKey(cfg.Out, key.Seed()); err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(out, `key      %s (keep it secret, and keep a copy: nobody can publish on the channel without it)
-channel  %s
-
-What to do next:
-  AUTHORITY_KEY_FILE=%s DHT_SALT=%s BUCKET=s3://... producer publish PATH
-  Give the channel's link to everybody who should follow it:
-  CHANNEL='%s' mirror
-`, cfg.Out, ch, cfg.Out, cfg.DHTSalt, ch)
+	fmt.Fprintf(hints, `The key is in %[1]s. Keep it secret, and keep a copy: nobody can publish on the channel without it.
+Publish:  AUTHORITY_KEY_FILE=%[1]s DHT_SALT=%[2]s BUCKET=s3://... producer publish PATH
+Follow:   CHANNEL='%[3]s' mirror
+The channel's link, for everybody who should follow it:
+`, cfg.Out, cfg.DHTSalt, ch)
+	_, err = fmt.Fprintln(out, ch)
 	return err
 }
 

@@ -67,6 +67,7 @@ func (w *world) run(ctx context.Context, args ...string) (code daemon.Exit, stdo
 	cmd := newCommand()
 	cmd.SetArgs(args)
 	cmd.SetOut(&out)
+	cmd.SetErr(&errs)
 	cmd.SetIn(w.in)
 	code = daemon.Run(ctx, cmd, &errs)
 	return code, out.String(), errs.String()
