@@ -75,3 +75,13 @@ func BenchmarkHashPieces(b *testing.B) {
 		}
 	}
 }
+
+func BenchmarkHashHybrid(b *testing.B) {
+	data := make([]byte, 256<<20)
+	b.SetBytes(int64(len(data)))
+	for b.Loop() {
+		if _, _, err := snapshot.HashHybrid(b.Context(), bytes.NewReader(data), int64(len(data)), 4<<20); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

@@ -5,7 +5,8 @@ import (
 	"fmt"
 )
 
-// InfoHash is a BitTorrent v1 info-hash: the SHA-1 of the bencoded info dictionary (BEP 3).
+// InfoHash is an info-hash of 20 bytes: the SHA-1 of the bencoded info dictionary (BEP 3), or the first bytes of its
+// SHA-256 where a torrent is v2 only (BEP 52).
 // The zero value means "none".
 type InfoHash [20]byte
 

@@ -3,6 +3,7 @@ package snapshot
 import (
 	"crypto/sha1"
 	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"math/bits"
@@ -26,6 +27,7 @@ const (
 	minForeignPieceLength = 16 << 10
 	usualPieces           = 16 << 10
 	maxLength             = 1 << 50
+	maxTreePieces         = MaxTorrentSize / 32 // of a torrent without v1 hashes: what fits into a .torrent
 	maxOrigins            = 16
 )
 
@@ -35,15 +37,16 @@ var (
 	ErrBadTorrent = errors.New("unusable torrent")
 	// ErrNotSingleFile means that the torrent holds a directory; snapshots are always one file.
 	ErrNotSingleFile = errors.New("torrent holds more than a single file")
-	// ErrV2Only means that the torrent has no v1 part (BEP 52 alone).
-	ErrV2Only = errors.New("torrent is BitTorrent v2 only")
 )
 
-// Torrent is a single-file torrent (BEP 3), made here or parsed from foreign bytes and checked.
+// Torrent is a single-file torrent, made here or parsed from foreign bytes and checked: v1 (BEP 3), v2
+// (BEP 52) or hybrid, which is both.
 type Torrent struct {
+	// InfoHash is the v1 info-hash; of a torrent that is v2 only, the first 20 bytes of InfoSHA256, by
+	// which peers, trackers and the DHT know it (BEP 52).
 	InfoHash InfoHash
-	// InfoSHA256 is the SHA-256 of Info. The pointer signs it as well, so that trust does not rest
-	// on SHA-1 alone.
+	// InfoSHA256 is the SHA-256 of Info: the v2 info-hash where there is a v2 part. The pointer signs it as
+	// well, so that trust does not rest on SHA-1 alone.
 	InfoSHA256 [32]byte
 	// Info is the exact bencoded info dictionary.
 	Info []byte
@@ -51,17 +54,21 @@ type Torrent struct {
 	Name        string
 	Length      int64
 	PieceLength int64
-	// Pieces are the SHA-1 hashes of the pieces, 20 bytes each.
+	// Pieces are the SHA-1 hashes of the pieces, 20 bytes each; nil if the torrent is v2 only.
 	Pieces []byte
+	// Tree is the v2 part; nil if the torrent is v1 only.
+	Tree *Tree
 	// Description is nil for torrents that carry none: segments, manifests, other publishers'.
 	Description *Description
 	// Origins are the webseeds (BEP 19, url-list): complete http or https URLs of the file.
 	Origins []string
 }
 
-// infoDict is the part of an info dictionary that is written, in BEP 3's names.
+// infoDict is an info dictionary as it is written, in the names of BEP 3 and BEP 52.
 type infoDict struct {
+	FileTree    bencode.Bytes `bencode:"file tree,omitempty"`
 	Length      int64         `bencode:"length"`
+	MetaVersion int64         `bencode:"meta version,omitempty"`
 	Name        string        `bencode:"name"`
 	PieceLength int64         `bencode:"piece length"`
 	Pieces      []byte        `bencode:"pieces"`
@@ -71,13 +78,13 @@ type infoDict struct {
 // foreignInfo adds what has to be recognised in others' torrents.
 type foreignInfo struct {
 	infoDict
-	Files       bencode.Bytes `bencode:"files,omitempty"`
-	MetaVersion int64         `bencode:"meta version,omitempty"`
+	Files bencode.Bytes `bencode:"files,omitempty"`
 }
 
 type metaInfo struct {
-	Info    bencode.Bytes `bencode:"info"`
-	URLList bencode.Bytes `bencode:"url-list,omitempty"`
+	Info        bencode.Bytes `bencode:"info"`
+	PieceLayers bencode.Bytes `bencode:"piece layers,omitempty"`
+	URLList     bencode.Bytes `bencode:"url-list,omitempty"`
 }
 
 // Content is what a torrent is made of.
@@ -86,15 +93,24 @@ type Content struct {
 	Length      int64
 	PieceLength int64
 	// Pieces as [PieceHasher] or [HashPieces] returned them.
-	Pieces      []byte
+	Pieces []byte
+	// Tree as [PieceHasher.Tree] or [HashHybrid] returned it makes a hybrid torrent; nil a v1 torrent.
+	Tree        *Tree
 	Description *Description
 	Origins     []string
 }
 
-// NewTorrent makes a v1 single-file torrent. The same content gives the same info-hash; Origins do
+// NewTorrent makes a single-file torrent, v1 or hybrid. The same content gives the same info-hash; Origins do
 // not enter into it.
 func NewTorrent(c Content) (*Torrent, error) {
 	info := infoDict{Length: c.Length, Name: c.Name, PieceLength: c.PieceLength, Pieces: c.Pieces}
+	if c.Tree != nil {
+		var err error
+		info.MetaVersion = 2
+		if info.FileTree, err = encodeFileTree(c.Name, c.Length, c.Tree.Root); err != nil {
+			return nil, fmt.Errorf("encode file tree of %q: %w", clip(c.Name), err)
+		}
+	}
 	if c.Description != nil {
 		var err error
 		if info.Snapshot, err = c.Description.encode(); err != nil {
@@ -110,7 +126,10 @@ func NewTorrent(c Content) (*Torrent, error) {
 		return nil, err
 	}
 	t.Origins = c.Origins
-	return t, nil
+	if c.Tree != nil {
+		err = t.SetLayer(c.Tree.Layer)
+	}
+	return t, err
 }
 
 // ParseTorrent reads a .torrent file of at most [MaxTorrentSize] bytes. Errors wrap [ErrBadTorrent].
@@ -128,6 +147,9 @@ func ParseTorrent(b []byte) (*Torrent, error) {
 		return nil, err
 	}
 	t.Origins = parseOrigins(meta.URLList)
+	if err := t.parseLayers(meta.PieceLayers); err != nil {
+		return nil, err
+	}
 	return t, nil
 }
 
@@ -152,9 +174,6 @@ func parseInfo(b []byte) (*Torrent, error) {
 	if err := bencode.Unmarshal(b, &info); err != nil {
 		return nil, fmt.Errorf("info dictionary: %w", err)
 	}
-	if err := info.check(); err != nil {
-		return nil, err
-	}
 	t := &Torrent{
 		InfoHash:    sha1.Sum(b),
 		InfoSHA256:  sha256.Sum256(b),
@@ -163,6 +182,12 @@ func parseInfo(b []byte) (*Torrent, error) {
 		Length:      info.Length,
 		PieceLength: info.PieceLength,
 		Pieces:      info.Pieces,
+	}
+	if err := t.parseTree(&info); err != nil {
+		return nil, err
+	}
+	if err := t.check(&info); err != nil {
+		return nil, err
 	}
 	if info.Snapshot != nil {
 		var err error
@@ -173,25 +198,49 @@ func parseInfo(b []byte) (*Torrent, error) {
 	return t, nil
 }
 
-func (info *foreignInfo) check() error {
+// parseTree takes over the v2 part, if there is one. A hybrid's parts must agree.
+func (t *Torrent) parseTree(info *foreignInfo) error {
+	if info.MetaVersion != 2 {
+		return nil
+	}
+	length, root, err := parseFileTree(info.FileTree, t.Name)
+	if err != nil {
+		return err
+	}
+	t.Tree = &Tree{Root: root}
+	switch noPieces, noLength := len(t.Pieces) == 0, info.Length == 0; {
+	case noPieces != noLength:
+		return errors.New("half of a v1 part")
+	case noPieces:
+		t.Length, t.Pieces = length, nil
+		copy(t.InfoHash[:], t.InfoSHA256[:])
+	}
+	if t.Length != length {
+		return fmt.Errorf("length is %d in the v1 part and %d in the v2 part", t.Length, length)
+	}
+	return nil
+}
+
+func (t *Torrent) check(info *foreignInfo) error {
 	if info.Files != nil {
 		return ErrNotSingleFile
 	}
-	if len(info.Pieces) == 0 && info.MetaVersion == 2 {
-		return ErrV2Only
-	}
-	if err := CheckFileName(info.Name); err != nil {
+	if err := CheckFileName(t.Name); err != nil {
 		return err
 	}
-	if info.Length <= 0 || info.Length > maxLength {
-		return fmt.Errorf("length %d is out of range", info.Length)
+	if t.Length <= 0 || t.Length > maxLength {
+		return fmt.Errorf("length %d is out of range", t.Length)
 	}
-	if p := info.PieceLength; p < minForeignPieceLength || p > MaxForeignPieceLength || bits.OnesCount64(uint64(p)) != 1 {
+	if p := t.PieceLength; p < minForeignPieceLength || p > MaxForeignPieceLength || bits.OnesCount64(uint64(p)) != 1 {
 		return fmt.Errorf("piece length %d: want a power of two from %d to %d", p, minForeignPieceLength, MaxForeignPieceLength)
 	}
-	want := (info.Length + info.PieceLength - 1) / info.PieceLength
-	if int64(len(info.Pieces)) != want*sha1.Size {
-		return fmt.Errorf("%d bytes of piece hashes, want %d for %d pieces", len(info.Pieces), want*sha1.Size, want)
+	switch want := (t.Length + t.PieceLength - 1) / t.PieceLength; {
+	case t.Pieces == nil && t.Tree == nil:
+		return errNoHashes
+	case t.Pieces == nil && want > maxTreePieces:
+		return fmt.Errorf("%d pieces, at most %d are followed", want, maxTreePieces)
+	case t.Pieces != nil && int64(len(t.Pieces)) != want*sha1.Size:
+		return fmt.Errorf("%d bytes of piece hashes, want %d for %d pieces", len(t.Pieces), want*sha1.Size, want)
 	}
 	return nil
 }
@@ -216,21 +265,27 @@ func parseOrigins(b bencode.Bytes) []string {
 	return origins
 }
 
-// Encode is the .torrent file: the info dictionary and the origins as url-list, nothing else, so
-// that the same torrent is the same bytes whenever it is written.
+// Encode is the .torrent file: the info dictionary, the layer of a v2 part and the origins as url-list,
+// nothing else, so that the same torrent is the same bytes whenever it is written.
 func (t *Torrent) Encode() []byte {
-	meta := metaInfo{Info: t.Info}
+	meta := metaInfo{Info: t.Info, PieceLayers: t.encodeLayers()}
 	if len(t.Origins) > 0 {
 		meta.URLList = bencode.MustMarshal(t.Origins)
 	}
 	return bencode.MustMarshal(meta)
 }
 
-// Magnet is a link for any BitTorrent client (BEP 9) with the origins as webseeds (ws) and the
+// Magnet is a link for any BitTorrent client (BEP 9, BEP 52) with the origins as webseeds (ws) and the
 // given peers, host:port each (x.pe).
 func (t *Torrent) Magnet(peers ...string) string {
-	link := "magnet:?xt=urn:btih:" + t.InfoHash.String() +
-		"&dn=" + escape(t.Name) + "&xl=" + strconv.FormatInt(t.Length, 10)
+	var topics []string
+	if t.HasV1() {
+		topics = append(topics, "xt=urn:btih:"+t.InfoHash.String())
+	}
+	if t.Tree != nil { // a multihash: SHA-256, 32 bytes (BEP 52)
+		topics = append(topics, "xt=urn:btmh:1220"+hex.EncodeToString(t.InfoSHA256[:]))
+	}
+	link := "magnet:?" + strings.Join(topics, "&") + "&dn=" + escape(t.Name) + "&xl=" + strconv.FormatInt(t.Length, 10)
 	for _, o := range t.Origins {
 		link += "&ws=" + escape(o)
 	}
@@ -244,14 +299,30 @@ func (t *Torrent) Magnet(peers ...string) string {
 func escape(s string) string { return strings.ReplaceAll(url.QueryEscape(s), "+", "%20") }
 
 // NumPieces is the number of pieces, at least 1.
-func (t *Torrent) NumPieces() int { return len(t.Pieces) / sha1.Size }
+func (t *Torrent) NumPieces() int { return int((t.Length + t.PieceLength - 1) / t.PieceLength) }
+
+// HasV1 reports whether v1 clients can take part (BEP 3).
+func (t *Torrent) HasV1() bool { return t.Pieces != nil }
+
+// HasV2 reports whether v2 clients can take part (BEP 52).
+func (t *Torrent) HasV2() bool { return t.Tree != nil }
+
+// ShortV2 is the first 20 bytes of the v2 info-hash, by which v2 peers, trackers and the DHT know the torrent
+// (BEP 52); zero if there is no v2 part.
+func (t *Torrent) ShortV2() (h InfoHash) {
+	if t.Tree != nil {
+		copy(h[:], t.InfoSHA256[:])
+	}
+	return h
+}
 
 // PieceSize is the length of piece i in bytes; the last piece may be shorter than PieceLength.
 func (t *Torrent) PieceSize(i int) int64 {
 	return min(t.PieceLength, t.Length-int64(i)*t.PieceLength)
 }
 
-// PieceHash is the SHA-1 that piece i must have.
+// PieceHash is the SHA-1 that piece i must have. The torrent must have a v1 part; see [Torrent.NewCheck] for one
+// that may not.
 func (t *Torrent) PieceHash(i int) [20]byte {
 	return [20]byte(t.Pieces[i*sha1.Size:])
 }

@@ -126,7 +126,7 @@ func TestParseTorrentRefuses(t *testing.T) {
 		{"a description of the wrong type", info("x", 5, 262144, pieces, "8:snapshoti1e"), snapshot.ErrBadTorrent},
 		{"a description without hashes", info("x", 5, 262144, pieces, "8:snapshotde"), snapshot.ErrBadTorrent},
 		{"several files", "d5:filesld6:lengthi5e4:pathl1:aeee4:name1:x12:piece lengthi262144e6:pieces20:" + pieces + "e", snapshot.ErrNotSingleFile},
-		{"version 2 only", "d9:file treede12:meta versioni2e4:name1:x12:piece lengthi262144ee", snapshot.ErrV2Only},
+		{"no hashes at all", "d4:name1:x12:piece lengthi262144ee", snapshot.ErrBadTorrent},
 		{"nothing", "", snapshot.ErrBadTorrent},
 		{"a list", "le", snapshot.ErrBadTorrent},
 	}
@@ -173,6 +173,13 @@ func FuzzParseTorrent(f *testing.F) {
 		f.Fatal(err)
 	}
 	f.Add(golden)
+	hybrid, err := os.ReadFile(filepath.Join("testdata", "hybrid.torrent.golden"))
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(hybrid)
+	root := strings.Repeat("r", 32)
+	f.Add([]byte("d4:infod9:file treed1:xd0:d6:lengthi5e11:pieces root32:" + root + "eee12:meta versioni2e4:name1:x12:piece lengthi262144eee"))
 	f.Add([]byte("d4:infod6:lengthi5e4:name1:x12:piece lengthi262144e6:pieces20:xxxxxxxxxxxxxxxxxxxxee"))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		torrent, err := snapshot.ParseTorrent(b)
@@ -190,8 +197,15 @@ func FuzzParseTorrent(f *testing.F) {
 			t.Errorf("pieces add up to %d, length is %d", total, torrent.Length)
 		}
 		again, err := snapshot.ParseTorrent(torrent.Encode())
-		if err != nil || again.InfoHash != torrent.InfoHash {
+		if err != nil || again.InfoHash != torrent.InfoHash || (again.Tree == nil) != (torrent.Tree == nil) {
 			t.Errorf("re-encoded torrent parses to %v, %v", again, err)
 		}
+		if torrent.Tree != nil && torrent.Tree.Layer != nil && len(torrent.Tree.Layer) != 32*torrent.NumPieces() {
+			t.Errorf("a layer of %d bytes for %d pieces", len(torrent.Tree.Layer), torrent.NumPieces())
+		}
+		if !torrent.HasV1() && !torrent.HasV2() {
+			t.Error("accepted a torrent without hashes")
+		}
+		torrent.NewCheck(torrent.NumPieces() - 1)
 	})
 }
