@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"snapswarm/common/daemon"
 	"snapswarm/common/durable"
@@ -48,10 +49,10 @@ func (p *Peer) Holdings(salt string) []*Holding {
 	return slices.Clone(p.holdings[salt])
 }
 
-// held finds the holding of an info-hash.
-func (p *Peer) held(salt string, ih snapshot.InfoHash) *Holding {
+// held finds the holding that a pointer names.
+func (p *Peer) held(salt string, ptr pointer.Pointer) *Holding {
 	for _, h := range p.Holdings(salt) {
-		if h.Torrent.InfoHash == ih {
+		if ptr.Names(h.Torrent) {
 			return h
 		}
 	}
@@ -189,11 +190,21 @@ func readTorrent(path string) (*snapshot.Torrent, error) {
 	return t, nil
 }
 
-// versionOf names a snapshot: as its publisher did, else (torrents of other publishers) by the time
-// of the pointer that led to it.
-func versionOf(rec pointer.Record, t *snapshot.Torrent) snapshot.Version {
+// versionOf names a snapshot: as its publisher did, else (torrents of other publishers) by the time of the pointer that led to it,
+// or, where sequence numbers are no times, by the time at which it is seen here first. No version gets the name of another.
+func (p *Peer) versionOf(salt string, rec pointer.Record, t *snapshot.Torrent) snapshot.Version {
 	if t.Description != nil {
 		return t.Description.Version
 	}
-	return snapshot.NewVersion(rec.Time(), 0)
+	at := rec.Time()
+	if !rec.Timed() {
+		at = time.Now()
+	}
+	for {
+		v := snapshot.NewVersion(at, 0)
+		if !slices.ContainsFunc(p.Holdings(salt), func(h *Holding) bool { return h.Version == v }) {
+			return v
+		}
+		at = at.Add(time.Second)
+	}
 }

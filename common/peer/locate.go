@@ -1,8 +1,10 @@
 package peer
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha1"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"slices"
@@ -29,7 +31,7 @@ func (p *Peer) Open(ctx context.Context, ch snapshot.Channel, rec pointer.Record
 	if err != nil {
 		return nil, daemon.WithCode(daemon.ExitRefused, err)
 	}
-	if h := p.held(ch.Salt, ptr.InfoHash); h != nil {
+	if h := p.held(ch.Salt, ptr); h != nil {
 		// A renewed pointer may name another bucket than the one before.
 		h.Snapshot.SetOrigins(distinct(append(p.origins(ch.Salt, h.Version, h.Torrent), p.foundOrigins(ch.Salt, h.Version, h.Torrent, ptr)...)))
 		return h, nil
@@ -42,7 +44,7 @@ func (p *Peer) Open(ctx context.Context, ch snapshot.Channel, rec pointer.Record
 		}
 		return nil, daemon.WithCode(code, fmt.Errorf("find torrent %s of %s: %w", ptr.InfoHash, ch.Salt, err))
 	}
-	v := versionOf(rec, t)
+	v := p.versionOf(ch.Salt, rec, t)
 	t.Origins = p.foundOrigins(ch.Salt, v, t, ptr)
 	return p.hold(ctx, ch, v, t, false)
 }
@@ -154,7 +156,13 @@ func torrentFrom(ctx context.Context, r *bucket.Reader, ptr pointer.Pointer) (*s
 		}
 		return nil, fmt.Errorf("torrent from %s: %w", r, err)
 	}
-	return t, checkTorrent(r.String(), t, ptr)
+	if err := checkTorrent(r.String(), t, ptr); err != nil {
+		return nil, err
+	}
+	if !t.Verifiable() {
+		return nil, fmt.Errorf("torrent from %s is BitTorrent v2 only and lacks its piece layers", r)
+	}
+	return t, nil
 }
 
 // errSigned is about a torrent that is the very one that was signed and yet unusable: nobody can have a better one.
@@ -165,23 +173,35 @@ func isSigned(b []byte, ptr pointer.Pointer) bool {
 	var meta struct {
 		Info bencode.Bytes `bencode:"info"`
 	}
-	return bencode.Unmarshal(b, &meta) == nil && sha1.Sum(meta.Info) == ptr.InfoHash
+	if bencode.Unmarshal(b, &meta) != nil {
+		return false
+	}
+	if ptr.InfoHashV2 != nil {
+		return sha256.Sum256(meta.Info) == *ptr.InfoHashV2
+	}
+	return sha1.Sum(meta.Info) == ptr.InfoHash
 }
 
 // checkTorrent compares what was found with what was signed.
 func checkTorrent(from string, t *snapshot.Torrent, ptr pointer.Pointer) error {
-	if t.InfoHash != ptr.InfoHash {
-		return fmt.Errorf("torrent from %s has the info-hash %s, not the one asked for", from, t.InfoHash)
-	}
-	if ptr.InfoSHA256 != nil && t.InfoSHA256 != *ptr.InfoSHA256 {
+	switch {
+	case ptr.Names(t):
+		return nil
+	case ptr.InfoHash == t.InfoHash:
 		return fmt.Errorf("torrent from %s matches by SHA-1 but not by SHA-256: it is forged", from)
 	}
-	return nil
+	return fmt.Errorf("torrent from %s has the info-hash %s, not the one asked for", from, t.InfoHash)
 }
 
 // torrentFromPeers asks peers for the metadata alone.
 func (p *Peer) torrentFromPeers(ctx context.Context, ptr pointer.Pointer) (*snapshot.Torrent, error) {
-	return p.client.Metadata(ctx, swarm.AddOptions{InfoHash: ptr.InfoHash, InfoSHA256: ptr.InfoSHA256})
+	t, err := p.client.Metadata(ctx, swarm.AddOptions{
+		InfoHash: ptr.InfoHash, InfoHashV2: ptr.InfoHashV2, InfoSHA256: cmp.Or(ptr.InfoSHA256, ptr.InfoHashV2),
+	})
+	if errors.Is(err, snapshot.ErrBadTorrent) { // it has the signed hash
+		err = fmt.Errorf("%w: %w", errSigned, err)
+	}
+	return t, err
 }
 
 // foundOrigins are the addresses that belong into the torrent on disk: those it came with and the

@@ -21,10 +21,11 @@ const maxUnix = 253402300799
 
 // Pointer is what a record says: which snapshot is newest, and where to begin looking for it.
 type Pointer struct {
-	// InfoHash is the v1 info-hash of the snapshot's torrent. It is zero only for a record of
-	// another publisher whose whole value is a v2 info-hash; then InfoHashV2 is set.
+	// InfoHash is the v1 info-hash of the snapshot's torrent. Another publisher's record may have a v2
+	// info-hash as its whole value: then these are the first 20 bytes of it, by which peers, trackers and
+	// the DHT know the torrent (BEP 52). See [Pointer.Names].
 	InfoHash snapshot.InfoHash
-	// InfoHashV2 is the v2 info-hash (BEP 52) of a hybrid torrent; nil when there is none.
+	// InfoHashV2 is the v2 info-hash (BEP 52) of a hybrid or v2 torrent; nil when there is none.
 	InfoHashV2 *[32]byte
 	// InfoSHA256 is the SHA-256 of the info dictionary, because SHA-1 is not trusted alone; nil when
 	// the publisher does not say.
@@ -48,6 +49,16 @@ type Patch struct{ From, Patch snapshot.InfoHash }
 // Stale reports whether the pointer's expiry is known and has passed.
 func (p Pointer) Stale(now time.Time) bool { return !p.Expires.IsZero() && now.After(p.Expires) }
 
+// Names reports whether t is the torrent that p points to: by each hash that p has.
+func (p Pointer) Names(t *snapshot.Torrent) bool {
+	for _, sum := range []*[32]byte{p.InfoSHA256, p.InfoHashV2} {
+		if sum != nil && *sum != t.InfoSHA256 {
+			return false
+		}
+	}
+	return !p.InfoHash.IsZero() && (p.InfoHash == t.InfoHash || p.InfoHash == t.ShortV2())
+}
+
 // Pointer reads the record's value. Beside the dictionary of FORMAT.md it accepts any BEP 46 value
 // (a dictionary with ih) and a raw info-hash of 20 or 32 bytes; their expiry is unknown. Keys that
 // it does not know are ignored. Errors wrap [ErrMalformed] or [ErrTooLarge].
@@ -66,11 +77,11 @@ func decodePointer(value []byte) (p Pointer, err error) {
 	c := cursor{rest: value}
 	if len(value) > 0 && value[0] == 'd' {
 		err = c.dict(func(key string) error { return p.field(&c, key) })
-		if err == nil && p.InfoHash.IsZero() {
-			err = errors.New("no info-hash (key ih)")
-		}
 	} else {
 		err = p.raw(&c)
+	}
+	if err == nil && p.InfoHash.IsZero() {
+		err = errors.New("no info-hash (key ih)")
 	}
 	if err != nil {
 		return Pointer{}, err
@@ -89,6 +100,7 @@ func (p *Pointer) raw(c *cursor) error {
 		p.InfoHash = snapshot.InfoHash(b)
 	case 32:
 		p.InfoHashV2 = (*[32]byte)(append([]byte(nil), b...))
+		copy(p.InfoHash[:], b)
 	default:
 		return fmt.Errorf("a value of %d bytes is no info-hash", len(b))
 	}

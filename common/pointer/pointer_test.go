@@ -21,7 +21,7 @@ func TestForeignValuesAreRead(t *testing.T) {
 	}{
 		"ih alone (BEP 46)":     {"d2:ih20:" + ih + "e", pointer.Pointer{InfoHash: infoHash(1)}},
 		"a raw v1 info-hash":    {"20:" + ih, pointer.Pointer{InfoHash: infoHash(1)}},
-		"a raw v2 info-hash":    {"32:" + v2, pointer.Pointer{InfoHashV2: filled(2)}},
+		"a raw v2 info-hash":    {"32:" + v2, pointer.Pointer{InfoHash: infoHash(2), InfoHashV2: filled(2)}},
 		"keys of other authors": {"d1:Ad1:bli1eee2:ih20:" + ih + "2:zz0:e", pointer.Pointer{InfoHash: infoHash(1)}},
 	} {
 		got, err := signRaw(7, c.value).Pointer()

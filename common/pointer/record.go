@@ -58,8 +58,14 @@ func Sign(key ed25519.PrivateKey, salt string, seq int64, p Pointer) (Record, er
 // Channel is the channel that the record claims to belong to.
 func (r Record) Channel() snapshot.Channel { return snapshot.Channel{Key: r.Key, Salt: r.Salt} }
 
-// Time is when the record was signed, as its sequence number says.
+// Time is when the record was signed, as its sequence number says. See [Record.Timed].
 func (r Record) Time() time.Time { return time.UnixMilli(r.Seq).UTC() }
+
+// firstTime is in 2015, before which nobody can have signed a record in earnest.
+const firstTime = 1_420_000_000_000
+
+// Timed reports whether the sequence number is a time at all: other publishers' may only count.
+func (r Record) Timed() bool { return r.Seq >= firstTime }
 
 // Target is where the DHT keeps the record: SHA1(key ‖ salt) (BEP 44).
 func (r Record) Target() [sha1.Size]byte { return Target(r.Channel()) }

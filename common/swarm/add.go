@@ -6,8 +6,10 @@ import (
 	"fmt"
 	"path/filepath"
 
+	"github.com/anacrolix/generics"
 	"github.com/anacrolix/torrent"
 	"github.com/anacrolix/torrent/metainfo"
+	infohash_v2 "github.com/anacrolix/torrent/types/infohash-v2"
 
 	"snapswarm/common/snapshot"
 )
@@ -23,8 +25,11 @@ var (
 type AddOptions struct {
 	// Torrent is the whole description. Its Origins are not used; see Origins below.
 	Torrent *snapshot.Torrent
-	// InfoHash asks peers for the metadata (BEP 9).
+	// InfoHash asks peers for the metadata (BEP 9): a v1 info-hash, or the first 20 bytes of a v2 info-hash.
 	InfoHash snapshot.InfoHash
+	// InfoHashV2 is the whole v2 info-hash (BEP 52) where it is known, beside InfoHash. Peers that know the torrent by it alone are
+	// found as well, and those that support v2 are asked for the hashes that are not part of the metadata.
+	InfoHashV2 *[32]byte
 	// InfoSHA256 is what the metadata's SHA-256 must be, because SHA-1 alone is not trusted; nil if unknown.
 	InfoSHA256 *[32]byte
 	// Dir is the folder of the file; it is created. The file has the torrent's name in it.
@@ -47,10 +52,36 @@ func (o *AddOptions) infoHash() snapshot.InfoHash {
 	return o.InfoHash
 }
 
+// infoHashes are the v1 and the v2 info-hash as the library wants them: none where there is none.
+func (o *AddOptions) infoHashes() (v1 metainfo.Hash, v2 generics.Option[infohash_v2.T]) {
+	v1 = metainfo.Hash(o.infoHash())
+	full := o.InfoHashV2
+	if t := o.Torrent; t != nil {
+		full = nil
+		if t.HasV2() {
+			full = &t.InfoSHA256
+		}
+	}
+	if full != nil {
+		v2.Set(*full)
+		if v1 == *v2.Value.ToShort() { // which is no v1 info-hash
+			v1 = metainfo.Hash{}
+		}
+	}
+	return v1, v2
+}
+
 // Add begins to fetch and seed a snapshot. With an info-hash alone it returns when peers have sent the metadata, or when ctx ends.
 // What lies at Dir already is used: pieces that the record beside the file vouches for are served at once, other bytes
 // are hashed first. Errors: [ErrAdded], [ErrWrongInfo], [ErrClosed], [ErrDiskFull] and [ErrDisk].
 func (c *Client) Add(ctx context.Context, o AddOptions) (*Snapshot, error) {
+	if o.Torrent == nil {
+		t, err := c.Metadata(ctx, o)
+		if err != nil {
+			return nil, err
+		}
+		o.Torrent = t
+	}
 	ih := o.infoHash()
 	if err := c.reserve(ih); err != nil {
 		return nil, fmt.Errorf("add snapshot %v: %w", ih, err)
@@ -107,14 +138,14 @@ func (c *Client) add(ctx context.Context, o AddOptions) (*Snapshot, error) {
 // join adds the torrent to the library and begins to look for peers. Nothing is stored before the library is given a storage.
 func (c *Client) join(o AddOptions) (*torrent.Torrent, *discovery, error) {
 	opts := torrent.AddTorrentOpts{
-		InfoHash: metainfo.Hash(o.infoHash()),
-		Storage:  noStorage{},
+		Storage: noStorage{},
 		// The info is looked at before anything touches the disk, and pieces are hashed by us.
 		DeferStorageOpen:         true,
 		DisableInitialPieceCheck: true,
 	}
+	opts.InfoHash, opts.InfoHashV2 = o.infoHashes()
 	if o.Torrent != nil {
-		opts.InfoBytes = o.Torrent.Info
+		opts.InfoBytes, opts.PieceLayers = o.Torrent.Info, o.Torrent.PieceLayers()
 	}
 	handle, fresh := c.library.AddTorrentOpt(opts)
 	if !fresh {
@@ -130,13 +161,11 @@ func (c *Client) join(o AddOptions) (*torrent.Torrent, *discovery, error) {
 
 func (c *Client) addHandle(ctx context.Context, o AddOptions, handle *torrent.Torrent, find *discovery) (*Snapshot, error) {
 	t := o.Torrent
-	if t == nil {
-		var err error
-		if t, err = awaitInfo(ctx, handle, o); err != nil {
-			return nil, err
-		}
-	} else if handle.Info() == nil {
+	switch {
+	case handle.Info() == nil:
 		return nil, fmt.Errorf("%w: the torrent library refuses it", snapshot.ErrBadTorrent)
+	case !t.Verifiable():
+		return nil, fmt.Errorf("%w: it has no v1 hashes, and its piece layers are missing", snapshot.ErrBadTorrent)
 	}
 	dir := o.Dir
 	if !filepath.IsAbs(dir) {
@@ -152,29 +181,4 @@ func (c *Client) addHandle(ctx context.Context, o AddOptions, handle *torrent.To
 	}
 	s.start(o)
 	return s, nil
-}
-
-// awaitInfo gets the metadata from peers and checks it.
-//
-// BUG: metadata of the right hash that the library itself refuses (piece count and length at odds, for example) is not reported
-// by it, so that Add waits until ctx ends instead of returning ErrWrongInfo.
-func awaitInfo(ctx context.Context, handle *torrent.Torrent, o AddOptions) (*snapshot.Torrent, error) {
-	select {
-	case <-handle.GotInfo():
-	case <-handle.Closed():
-		return nil, ErrClosed
-	case <-ctx.Done():
-		return nil, fmt.Errorf("metadata from %d peers: %w", handle.Stats().ActivePeers, context.Cause(ctx))
-	}
-	meta := handle.Metainfo()
-	t, err := snapshot.ParseInfo(meta.InfoBytes)
-	switch {
-	case err != nil:
-		return nil, fmt.Errorf("%w: %w", ErrWrongInfo, err)
-	case t.InfoHash != o.InfoHash:
-		return nil, fmt.Errorf("%w: its info-hash is %v", ErrWrongInfo, t.InfoHash)
-	case o.InfoSHA256 != nil && t.InfoSHA256 != *o.InfoSHA256:
-		return nil, fmt.Errorf("%w: the SHA-256 of the info is %x, want %x", ErrWrongInfo, t.InfoSHA256, *o.InfoSHA256)
-	}
-	return t, nil
 }

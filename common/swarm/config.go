@@ -82,8 +82,9 @@ type tuning struct {
 	diskRetry       time.Duration // between attempts to write to a full disk
 	backoff         backoffRange
 	penance         backoffRange
-	slots           int   // requests to origins at once, per snapshot
-	memory          int64 // bytes of pieces from origins in memory, all snapshots
+	layer           time.Duration // a peer may take to send the v2 hashes of a hybrid torrent
+	slots           int           // requests to origins at once, per snapshot
+	memory          int64         // bytes of pieces from origins in memory, all snapshots
 	announce        backoffRange
 	redial          backoffRange
 	announceSettled time.Duration // between announcements while there are peers
@@ -102,6 +103,7 @@ func defaultTuning() *tuning {
 		diskRetry:       5 * time.Second,
 		backoff:         backoffRange{first: time.Second, most: time.Minute, factor: 2},
 		penance:         backoffRange{first: 30 * time.Second, most: time.Hour, factor: 4},
+		layer:           3 * time.Second,
 		slots:           4,
 		memory:          256 << 20,
 		announce:        backoffRange{first: 5 * time.Second, most: 2 * time.Minute, factor: 2},

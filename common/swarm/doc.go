@@ -1,7 +1,7 @@
 // Package swarm fetches, keeps and seeds snapshots: a BitTorrent client whose pieces come from peers and, where peers do not have
 // them, from HTTP origins.
 //
-// The wire protocol is github.com/anacrolix/torrent's. Three things are ours, because a snapshot is one large file that others
+// The wire protocol is github.com/anacrolix/torrent's. Four things are ours, because a snapshot is one large file that others
 // read while it arrives and that must survive a restart without being hashed again:
 //
 //   - Storage. A snapshot is one regular, sparse file at its final place. A piece counts as present only after its hash was checked,
@@ -12,10 +12,16 @@
 //     one 404. Here a piece is taken from an origin if no connected peer has it and this client is the one elected for it, or after
 //     a patience without progress; bytes are hashed in memory before they touch the file; failures are retried for ever,
 //     with growing delays per origin.
+//   - Formats. Torrents may be v1, hybrid or v2 only. Of a hybrid, the library looks at the SHA-1 alone; here each piece must also be
+//     what the SHA-256 tree says, wherever it came from, if the tree's layer is known: it comes with a .torrent, or from a peer that
+//     speaks v2 and has everything.
 //   - Readers. [Snapshot.WaitPiece] raises a piece above all others and takes it from an origin when peers are slow.
 //
 // A file that somebody else changed while it is held is noticed by its size and modification time: when it is opened, with each save,
 // and every few seconds. Nothing of it counts as present then until it was hashed again.
+//
+// BUG: libtorrent 2.0 asks for more of a short last piece of a torrent that is v2 only than there is, and the library ends the
+// connection then: such a snapshot cannot be seeded to libtorrent, unless its length is a multiple of the piece length.
 //
 // BUG: bytes that rot on disk, or are changed with the modification time put back, are not noticed before [Snapshot.VerifyAll]: nothing
 // reads the file for that reason alone.

@@ -2,7 +2,6 @@ package swarm
 
 import (
 	"context"
-	"crypto/sha1"
 	"errors"
 	"fmt"
 	"io"
@@ -134,7 +133,7 @@ func (f *fetcher) checkResponse(res *http.Response, first, last int64) *fetchErr
 
 // readPiece fills b with piece i and checks its hash.
 func (f *fetcher) readPiece(ctx context.Context, body io.Reader, i int, b []byte, watch *time.Timer) error {
-	h := sha1.New()
+	check := f.torrent.NewCheck(i)
 	for done := 0; done < len(b); {
 		step := b[done:min(done+fetchStep, len(b))]
 		n, err := io.ReadFull(body, step)
@@ -143,13 +142,13 @@ func (f *fetcher) readPiece(ctx context.Context, body io.Reader, i int, b []byte
 			return err
 		}
 		watch.Reset(f.idle)
-		_, _ = h.Write(step)
+		_, _ = check.Write(step)
 		done += n
 		if err := f.throttle(ctx, n, watch); err != nil {
 			return err
 		}
 	}
-	if [sha1.Size]byte(h.Sum(nil)) != f.torrent.PieceHash(i) {
+	if !check.Right() {
 		return &fetchError{result: fetchWrongBytes, err: fmt.Errorf("the hash of piece %d is wrong", i)}
 	}
 	return nil

@@ -8,6 +8,8 @@ import (
 
 	"github.com/anacrolix/torrent/metainfo"
 	"github.com/anacrolix/torrent/storage"
+
+	"snapswarm/common/snapshot"
 )
 
 // errNotPresent is what peers' requests for bytes get that were not verified.
@@ -61,13 +63,17 @@ func (p storedPiece) WriteAt(b []byte, off int64) (int, error) {
 	return p.storage.file.writeChunk(p.i, b, off)
 }
 
-// WriteTo is how the library hashes a piece.
+// WriteTo is how the library hashes a piece. Of a hybrid torrent it looks at the SHA-1 alone, so the SHA-256 tree is hashed here, too.
 func (p storedPiece) WriteTo(w io.Writer) (int64, error) {
 	f := p.storage.file
 	f.hashed[p.i].Store(f.writes[p.i].Load())
 	buf, _ := p.storage.buffers.Get().(*[]byte)
 	defer p.storage.buffers.Put(buf)
 	size := f.torrent.PieceSize(p.i)
+	var tree *snapshot.PieceCheck
+	if f.torrent.HasV1() {
+		tree = f.torrent.NewTreeCheck(p.i)
+	}
 	var done int64
 	for done < size {
 		b := (*buf)[:min(hashBuffer, size-done)]
@@ -78,8 +84,12 @@ func (p storedPiece) WriteTo(w io.Writer) (int64, error) {
 		if _, err := w.Write(b); err != nil {
 			return done, err
 		}
+		if tree != nil {
+			_, _ = tree.Write(b)
+		}
 		done += int64(n)
 	}
+	f.forged[p.i].Store(tree != nil && !tree.Right())
 	return done, nil
 }
 

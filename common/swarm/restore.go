@@ -18,8 +18,8 @@ func openPieceFile(t *snapshot.Torrent, dir string, open func(string) (dataFile,
 	n := t.NumPieces()
 	p := &pieceFile{
 		torrent: t, path: filepath.Join(dir, t.Name), recordPath: filepath.Join(dir, "."+t.InfoHash.String()+".pieces"),
-		onError: func(error) {}, onForeign: func() {},
-		state: make([]atomic.Uint32, n), writes: make([]atomic.Uint32, n), hashed: make([]atomic.Uint32, n),
+		onError: func(error) {}, onForeign: func() {}, onForged: func(int) {},
+		state: make([]atomic.Uint32, n), writes: make([]atomic.Uint32, n), hashed: make([]atomic.Uint32, n), forged: make([]atomic.Bool, n),
 		origin: make([]source, n), restored: newBitfield(n),
 		changed: make(chan struct{}, 1), toHash: make(chan struct{}, 1),
 	}

@@ -48,6 +48,7 @@ func newSnapshot(c *Client, t *snapshot.Torrent, handle *torrent.Torrent, file *
 	file.metrics = c.metrics
 	file.onError = s.diskFailed
 	file.onForeign = s.changedByOthers
+	file.onForged = s.contradiction
 	// The library's default is to stop downloading for good; diskFailed does better.
 	handle.SetOnWriteChunkError(func(error) {})
 	return s
@@ -173,6 +174,14 @@ func (s *Snapshot) noteCompletion() {
 // changedByOthers is called when every piece of the file is being hashed again for that.
 func (s *Snapshot) changedByOthers() {
 	s.client.log.Warn("the file was changed by somebody else: all of it is hashed again, what is damaged is fetched again", "file", s.file.path)
+}
+
+// contradiction is called, with locks held, when piece i of a hybrid has the right SHA-1 and the wrong SHA-256: whoever made the
+// torrent made its halves differ. Peers could send the piece for ever, so nothing is taken from them any more.
+func (s *Snapshot) contradiction(i int) {
+	s.client.log.Error("a piece has the SHA-1 that the torrent tells, but not the SHA-256: the publisher signed two different files; "+
+		"it is not taken, and the download ends here", "file", s.file.path, "piece", i)
+	go s.handle.DisallowDataDownload() // needs the library's lock, which may be held
 }
 
 // diskFailed is called by writers, with the file's locks held.

@@ -45,6 +45,7 @@ type pieceFile struct {
 	metrics    *metrics
 	onError    func(error) // told of each failed write
 	onForeign  func()      // told that somebody else changed the file
+	onForged   func(i int) // told that a piece of a hybrid has the right SHA-1 and the wrong SHA-256
 
 	// gate is read-locked by writes of data and locked to declare that nobody is writing.
 	gate sync.RWMutex
@@ -54,6 +55,7 @@ type pieceFile struct {
 	state  []atomic.Uint32 // written under the lock of the stripe
 	writes []atomic.Uint32 // how often a chunk of the piece was written
 	hashed []atomic.Uint32 // what writes was when the library began to hash the piece
+	forged []atomic.Bool   // when it last did, the SHA-256 tree of a hybrid was wrong
 
 	flush flusher
 	watch watcher
@@ -191,6 +193,10 @@ func (p *pieceFile) markPresent(i int) {
 	case p.has(i):
 	case p.writes[i].Load() != p.hashed[i].Load():
 		p.setState(i, pieceUnknown, fromNowhere, true)
+	case p.forged[i].Load():
+		p.setState(i, pieceMissing, fromNowhere, true)
+		p.metrics.badPiece(fromPeers)
+		p.onForged(i)
 	default:
 		p.setState(i, piecePresent, fromPeers, false)
 	}

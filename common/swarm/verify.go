@@ -2,7 +2,6 @@ package swarm
 
 import (
 	"context"
-	"crypto/sha1"
 	"fmt"
 	"io"
 	"runtime"
@@ -61,12 +60,12 @@ func (p *pieceFile) settleUnknown(i int) {
 }
 
 func (p *pieceFile) hashesRight(i int) (bool, error) {
-	h := sha1.New()
+	check := p.torrent.NewCheck(i)
 	section := io.NewSectionReader(p.data, p.offset(i), p.torrent.PieceSize(i))
-	if _, err := io.CopyBuffer(struct{ io.Writer }{h}, struct{ io.Reader }{section}, make([]byte, hashBuffer)); err != nil {
+	if _, err := io.CopyBuffer(struct{ io.Writer }{check}, struct{ io.Reader }{section}, make([]byte, hashBuffer)); err != nil {
 		return false, fmt.Errorf("hash piece %d of %s: %w", i, p.path, err)
 	}
-	return [sha1.Size]byte(h.Sum(nil)) == p.torrent.PieceHash(i), nil
+	return check.Right(), nil
 }
 
 // verify hashes the present pieces that which selects, and those in doubt, and gives up those that are wrong.

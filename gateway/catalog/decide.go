@@ -4,6 +4,7 @@ import (
 	"slices"
 	"time"
 
+	"snapswarm/common/pointer"
 	"snapswarm/common/snapshot"
 )
 
@@ -13,9 +14,9 @@ const MinRetain = 24 * time.Hour
 
 // newestHolding is what "latest" means: the holding of the newest pointer; while that is not here, what it was before; at first,
 // the newest that is here; else none.
-func newestHolding(pointed snapshot.InfoHash, before snapshot.Version, holdings []Holding) snapshot.Version {
+func newestHolding(pointed pointer.Pointer, before snapshot.Version, holdings []Holding) snapshot.Version {
 	for _, h := range holdings {
-		if h.Torrent.InfoHash == pointed {
+		if pointed.Names(h.Torrent) {
 			return h.Version
 		}
 	}
@@ -30,8 +31,8 @@ func newestHolding(pointed snapshot.InfoHash, before snapshot.Version, holdings 
 	return holdings[0].Version
 }
 
-func holds(holdings []Holding, ih snapshot.InfoHash) bool {
-	return slices.ContainsFunc(holdings, func(h Holding) bool { return h.Torrent.InfoHash == ih })
+func holds(holdings []Holding, pointed pointer.Pointer) bool {
+	return slices.ContainsFunc(holdings, func(h Holding) bool { return pointed.Names(h.Torrent) })
 }
 
 // outdated are the holdings, given newest first, that need not be kept any more. The one behind latest always stays, and so does

@@ -6,6 +6,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"snapswarm/common/pointer"
 	"snapswarm/common/snapshot"
 	"snapswarm/gateway/catalog"
 )
@@ -26,7 +27,7 @@ func TestNewestHolding(t *testing.T) {
 		"the newest on disk at first":           {snapshot.InfoHash{}, "", held, b.Version},
 		"none":                                  {a.Torrent.InfoHash, a.Version, nil, ""},
 	} {
-		if got := catalog.NewestHolding(tt.pointed, tt.before, tt.holdings); got != tt.want {
+		if got := catalog.NewestHolding(pointer.Pointer{InfoHash: tt.pointed}, tt.before, tt.holdings); got != tt.want {
 			t.Errorf("%s: got %q, want %q", name, got, tt.want)
 		}
 	}

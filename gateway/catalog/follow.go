@@ -88,8 +88,8 @@ func (c *Catalog) refresh(ch *channel) {
 		next.pointed = false
 	}
 	before := ch.view.Load()
-	next.latest = newestHolding(p.InfoHash, before.latest, next.holdings)
-	if next.record.Seq == before.record.Seq && !holds(next.holdings, p.InfoHash) {
+	next.latest = newestHolding(p, before.latest, next.holdings)
+	if next.record.Seq == before.record.Seq && !holds(next.holdings, p) {
 		next.openErr = before.openErr
 	}
 	ch.view.Store(&next)

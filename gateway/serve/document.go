@@ -78,7 +78,7 @@ func (h *Handler) torrentByHash(c echo.Context) error {
 	for _, ch := range h.lib.Channels() {
 		for _, version := range h.lib.Versions(ch.Salt) {
 			data, ok := h.lib.Open(ch.Salt, version)
-			if !ok || data.Torrent().InfoHash != ih {
+			if !ok || data.Torrent().InfoHash != ih && data.Torrent().ShortV2() != ih {
 				continue
 			}
 			d, err := torrentOf(view{channel: ch, version: version, torrent: data.Torrent()})

@@ -32,7 +32,7 @@ type channelEntry struct {
 
 type pointerEntry struct {
 	Seq     int64      `json:"seq"`
-	Signed  time.Time  `json:"signed"`
+	Signed  *time.Time `json:"signed,omitempty"` // nil for a sequence number that only counts
 	Expires *time.Time `json:"expires,omitempty"`
 	Stale   bool       `json:"stale"`
 	URL     string     `json:"url"`
@@ -118,7 +118,10 @@ func (h *Handler) list(c echo.Context, l listing, title string, value any) error
 func (h *Handler) entry(base string, ch snapshot.Channel) channelEntry {
 	e := channelEntry{Name: ch.Salt, Link: ch.String(), URL: base + "/" + ch.Salt + "/", Versions: []versionEntry{}}
 	if p, rec, ok := h.newest(ch.Salt); ok {
-		e.Pointer = &pointerEntry{Seq: rec.Seq, Signed: rec.Time(), Stale: p.Stale(h.cfg.Now()), URL: base + "/" + ch.Salt + "/pointer"}
+		e.Pointer = &pointerEntry{Seq: rec.Seq, Stale: p.Stale(h.cfg.Now()), URL: base + "/" + ch.Salt + "/pointer"}
+		if signed := rec.Time(); rec.Timed() {
+			e.Pointer.Signed = &signed
+		}
 		if !p.Expires.IsZero() {
 			e.Pointer.Expires = &p.Expires
 		}

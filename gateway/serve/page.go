@@ -72,7 +72,9 @@ func (h *Handler) pageChannel(e channelEntry, index bool) pageChannel {
 		p.Href = e.Name + "/"
 	}
 	if e.Pointer != nil {
-		p.Signed = h.ago(e.Pointer.Signed)
+		if e.Pointer.Signed != nil {
+			p.Signed = h.ago(*e.Pointer.Signed)
+		}
 		if e.Pointer.Stale {
 			p.Stale = stamp(*e.Pointer.Expires)
 		}

@@ -108,12 +108,23 @@ func (c *channel) turn(ctx context.Context) {
 	now := time.Now()
 	c.look(now)
 	copies := c.copies()
-	for _, a := range plan(c.held(copies), c.pointer.InfoHash, now, c.policy()) {
+	for _, a := range plan(c.held(copies), c.latest(), now, c.policy()) {
 		if at := c.attempts[a]; c.working[a.infoHash] == "" && (at == nil || !now.Before(at.next)) {
 			c.act(ctx, a, copies[a.infoHash], now)
 		}
 	}
 	c.report(now)
+}
+
+// latest is the info-hash of the version that the pointer names. Before its torrent is here, it is the one in the pointer, which may
+// be that of the torrent's v2 part.
+func (c *channel) latest() snapshot.InfoHash {
+	for _, cp := range c.cfg.Peer.Copies(c.ch.Salt) {
+		if c.pointer.Names(cp.Torrent()) {
+			return cp.Torrent().InfoHash
+		}
+	}
+	return c.pointer.InfoHash
 }
 
 func (c *channel) policy() policy {

@@ -78,6 +78,25 @@ func (p *publisher) pack(t *testing.T, src archive.Source, kind string, change .
 	return torrent.InfoHash
 }
 
+// hybrid is snapshot with a torrent that is found by the v2 info-hash alone.
+func (p *publisher) hybrid(t *testing.T, raw string) *snapshot.Torrent {
+	t.Helper()
+	ih := p.snapshot(t, raw)
+	v1, packed := p.torrents[ih], p.archives[ih]
+	pieces, tree, err := snapshot.HashHybrid(t.Context(), bytes.NewReader(packed), v1.Length, v1.PieceLength)
+	if err != nil {
+		t.Fatal(err)
+	}
+	torrent, err := snapshot.NewTorrent(snapshot.Content{
+		Name: v1.Name, Length: v1.Length, PieceLength: v1.PieceLength, Pieces: pieces, Tree: tree, Description: v1.Description,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.torrents[torrent.ShortV2()], p.archives[torrent.ShortV2()] = torrent, packed
+	return torrent
+}
+
 // sign makes the pointer of now to ih.
 func (p *publisher) sign(t *testing.T, ih snapshot.InfoHash) pointer.Record {
 	t.Helper()
@@ -182,11 +201,14 @@ func (p *fakePeer) Open(ctx context.Context, ch snapshot.Channel, rec pointer.Re
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, c := range p.held {
-		if c.torrent.InfoHash == ptr.InfoHash {
+		if ptr.Names(c.torrent) {
 			return c, nil
 		}
 	}
 	pub := p.publishers[ch]
+	if pub.torrents[ptr.InfoHash] == nil {
+		return nil, errors.New("nobody has the torrent")
+	}
 	c := &fakeCopy{peer: p, salt: ch.Salt, torrent: pub.torrents[ptr.InfoHash], content: pub.archives[ptr.InfoHash], done: make(chan struct{})}
 	c.path = filepath.Join(p.dir, ch.Salt, string(c.Version()), c.torrent.Name)
 	p.held = append(p.held, c)

@@ -190,8 +190,8 @@ func TestOneBrokenChannelDoesNotStopTheOther(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		broken, good := newPublisher(t, "broken"), newPublisher(t, "good")
 		peer := newFakePeer(t, broken, good)
-		v2only := pointer.Record{Key: broken.channel.Key, Salt: "broken", Seq: 1, Value: []byte("32:" + strings.Repeat("x", 32))}
-		peer.announce(v2only)
+		nobodys := pointer.Record{Key: broken.channel.Key, Salt: "broken", Seq: 1, Value: []byte("32:" + strings.Repeat("x", 32))}
+		peer.announce(nobodys)
 		peer.announce(good.publish(t, "one"))
 		m := run(t, peer)
 		pass(10 * second)
@@ -203,6 +203,29 @@ func TestOneBrokenChannelDoesNotStopTheOther(t *testing.T) {
 		}
 		if list[1].State != follow.Seeding {
 			t.Errorf("good channel: %s, want seeding", list[1])
+		}
+	})
+}
+
+func TestAPointerMayNameTheV2HalfOfAHybrid(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		pub := newPublisher(t, "daily")
+		m := run(t, newFakePeer(t, pub))
+		hybrid := pub.hybrid(t, "one")
+		for seq := range int64(2) { // then again with a higher sequence number: it is the same snapshot
+			m.peer.announce(pointer.Record{
+				Key: pub.channel.Key, Salt: "daily", Seq: 1370 + seq, Value: append([]byte("32:"), hybrid.InfoSHA256[:]...),
+			})
+			pass(12 * time.Minute)
+			m.wantHeld(t, hybrid.InfoHash)
+			if seq == 0 {
+				m.peer.copyOf(t, hybrid.InfoHash).deliver(t, 100)
+				pass(5 * second)
+			}
+			m.wantState(t, follow.Seeding, true)
+		}
+		if line := m.only(t).String(); !strings.Contains(line, "expiry unknown") {
+			t.Errorf("status %q does not say that the expiry is unknown", line)
 		}
 	})
 }

@@ -54,7 +54,7 @@ func Once(ctx context.Context, cfg Config, ch snapshot.Channel) (Result, error) 
 			return Result{}, err
 		}
 	}
-	return result, c.tidy(ctx, p.InfoHash)
+	return result, c.tidy(ctx, cp.Torrent().InfoHash)
 }
 
 // find asks for the pointer until there is one, for cfg.FindTimeout.
@@ -64,7 +64,7 @@ func (c *channel) find(ctx context.Context) (pointer.Record, pointer.Pointer, er
 		res, err := c.cfg.Peer.Resolve(ctx, c.ch)
 		switch {
 		case err == nil:
-			c.log.InfoContext(ctx, "pointer found", "seq", res.Record.Seq, "signed", res.Record.Time(), "source", res.Source)
+			c.log.InfoContext(ctx, "pointer found", "seq", res.Record.Seq, "signed", res.Record.Time(), "expires", expiry(res.Pointer), "source", res.Source)
 			return res.Record, res.Pointer, nil
 		case ctx.Err() != nil:
 			return pointer.Record{}, pointer.Pointer{}, fmt.Errorf("look for the pointer of %s: %w", c.ch.Salt, context.Cause(ctx))

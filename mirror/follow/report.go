@@ -43,7 +43,7 @@ func (c *channel) subject(have []held) int {
 	if i := slices.IndexFunc(have, func(h held) bool { return h.running }); i >= 0 {
 		return i
 	}
-	return find(have, c.pointer.InfoHash)
+	return find(have, c.latest())
 }
 
 // state puts what is going on into a word.

@@ -2,7 +2,6 @@ package follow
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	"snapswarm/common/pointer"
@@ -48,19 +47,24 @@ func (c *channel) follow(ctx context.Context, rec pointer.Record, source string)
 		return
 	}
 	p, err := rec.Pointer()
-	if err == nil && p.InfoHash.IsZero() {
-		err = fmt.Errorf("pointer seq %d names a BitTorrent v2 info-hash only, which this program cannot download", rec.Seq)
-	}
 	c.fault("pointer's value", err)
 	if err != nil {
 		return
 	}
 	c.log.InfoContext(ctx, "pointer found", "seq", rec.Seq, "signed", rec.Time(),
-		"renewal", p.InfoHash == c.pointer.InfoHash, "infohash", p.InfoHash.String(), "source", source)
+		"renewal", p.InfoHash == c.pointer.InfoHash, "infohash", p.InfoHash.String(), "expires", expiry(p), "source", source)
 	if p.InfoHash != c.pointer.InfoHash {
 		clear(c.attempts)
 	}
 	c.record, c.pointer = rec, p
+}
+
+// expiry is the expiry of p for people.
+func expiry(p pointer.Pointer) string {
+	if p.Expires.IsZero() {
+		return "unknown"
+	}
+	return p.Expires.Format(time.RFC3339)
 }
 
 // reput keeps the pointer alive in the DHT, also that of a publisher who is gone.

@@ -70,6 +70,9 @@ func (s Status) String() string {
 	if s.Known {
 		parts = append(parts, count(s.Peers, "peer"))
 	}
+	if s.Known && s.Expires.IsZero() {
+		parts = append(parts, "expiry unknown")
+	}
 	if s.Expired {
 		parts = append(parts, fmt.Sprintf("THE POINTER EXPIRED %s: the publisher has not renewed it, what is seeded may be old",
 			s.Expires.Format(time.RFC3339)))
