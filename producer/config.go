@@ -37,7 +37,7 @@ type SnapshotConfig struct {
 	Name          string        `env:"NAME" group:"Snapshot" help:"download name, the same for all versions; default: the source's with .zst or .tar.zst"`
 	Compression   Compression   `env:"COMPRESSION" envDefault:"better" value:"LEVEL" help:"fastest, default, better or best; none publishes a file as it is"`
 	PieceLength   daemon.Bytes  `env:"PIECE_LENGTH" envDefault:"0" help:"size of BitTorrent pieces, a power of two from 256KiB to 32MiB; 0: by the size of the source"`
-	TorrentFormat TorrentFormat `env:"TORRENT_FORMAT" envDefault:"v1" value:"FORMAT" help:"v1, which all clients can read"`
+	TorrentFormat TorrentFormat `env:"TORRENT_FORMAT" envDefault:"v1" value:"FORMAT" help:"v1, which all clients can read; hybrid: v1 and v2, not for Transmission 3 and the peers of aria2"`
 	PointerTTL    time.Duration `env:"POINTER_TTL" envDefault:"14d" help:"how long the pointer is valid when nobody renews it"`
 	Retention     int           `env:"SNAPSHOT_RETENTION_COUNT" envDefault:"7" help:"how many versions stay, the newest included"`
 }
@@ -167,17 +167,15 @@ func (c *Compression) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// TorrentFormat is "v1".
+// TorrentFormat is "v1" or "hybrid".
 type TorrentFormat string
 
-// UnmarshalText accepts v1, and says of hybrid that it is to come.
+// UnmarshalText accepts the two formats.
 func (f *TorrentFormat) UnmarshalText(text []byte) error {
-	switch s := strings.ToLower(strings.TrimSpace(string(text))); s {
-	case "v1":
-		*f = TorrentFormat(s)
+	switch s := TorrentFormat(strings.ToLower(strings.TrimSpace(string(text)))); s {
+	case "v1", "hybrid":
+		*f = s
 		return nil
-	case "hybrid":
-		return errors.New("hybrid torrents are not supported yet: use v1")
 	}
-	return errors.New("want v1")
+	return errors.New("want v1 or hybrid")
 }

@@ -106,7 +106,7 @@ func TestBadInput(t *testing.T) {
 		{"a missing directory", "BUCKET=file:///nonexistent/dir", nil, daemon.ExitBucket, "create the directory"},
 		{"an unusable public address", "PUBLIC_URL=ftp://x", nil, daemon.ExitUsage, "PUBLIC_URL"},
 		{"a public address where nobody is", "PUBLIC_URL=http://127.0.0.1:1/", nil, daemon.ExitBucket, "not publicly readable"},
-		{"hybrid torrents", "TORRENT_FORMAT=hybrid", nil, daemon.ExitUsage, "not supported yet"},
+		{"torrents of v2 alone", "TORRENT_FORMAT=v2", nil, daemon.ExitUsage, "want v1 or hybrid"},
 		{"an unknown level", "COMPRESSION=extreme", nil, daemon.ExitUsage, "fastest"},
 		{"a directory without compression", "COMPRESSION=none", nil, daemon.ExitUsage, "directory"},
 		{"an odd piece length", "PIECE_LENGTH=3MiB", nil, daemon.ExitUsage, "power of two"},

@@ -97,6 +97,9 @@ func writeReport(out io.Writer, r publish.Report) error {
 	line("size", "%s of %s raw (ratio %.2f)", bytesOf(r.Size), bytesOf(r.RawSize), float64(r.RawSize)/float64(r.Size))
 	line("sha256", "%s", r.SHA256)
 	line("info-hash", "%s (%d pieces of %s)", r.InfoHash, r.Pieces, humanize.IBytes(uint64(r.PieceLength)))
+	if r.InfoHashV2 != "" {
+		line("v2 info-hash", "%s", r.InfoHashV2)
+	}
 	line("channel", "%s", r.Channel)
 	if r.URL != "" {
 		line("url", "%s", r.URL)

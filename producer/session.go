@@ -101,7 +101,7 @@ func (p plan) publisher(ctx context.Context, s *session) (publish.Config, error)
 	}
 	cfg := publish.Config{
 		Key: key, Salt: ch.Salt, DataDir: dir, Store: store,
-		Name: p.Name, PieceLength: int64(p.PieceLength), TTL: p.PointerTTL, ProbeFor: p.ProbeTimeout, Keep: p.Retention, Retain: p.retain, Log: s.log,
+		Name: p.Name, PieceLength: int64(p.PieceLength), Hybrid: p.TorrentFormat == "hybrid", TTL: p.PointerTTL, ProbeFor: p.ProbeTimeout, Keep: p.Retention, Retain: p.retain, Log: s.log,
 		Progress: func(label string, total int64) publish.Task { return s.progress.Start(label, total) },
 	}
 	if p.Compression == "none" {

@@ -70,6 +70,12 @@ func (n *network) close() error {
 	return errors.Join(errs...)
 }
 
+// Put stores a record in the DHT, through a node of this process.
+func (s *Stack) Put(ctx context.Context, rec pointer.Record) error {
+	_, err := s.dht.nodes[len(s.dht.nodes)-1].Put(ctx, rec)
+	return err
+}
+
 // Lookup asks the DHT, through a node of this process, for the channel's pointers.
 func (s *Stack) Lookup(ctx context.Context, ch snapshot.Channel) ([]pointer.Record, error) {
 	return s.dht.nodes[len(s.dht.nodes)-1].Lookup(ctx, ch)

@@ -86,10 +86,14 @@ func (r *run) checkOvertaken(ctx context.Context) error {
 
 func (r *run) pointer() pointer.Pointer {
 	sum := r.torrent.InfoSHA256
-	return pointer.Pointer{
+	ptr := pointer.Pointer{
 		InfoHash: r.torrent.InfoHash, InfoSHA256: &sum,
 		Created: r.version.Time(), Height: r.req.Height,
 	}
+	if r.torrent.HasV2() {
+		ptr.InfoHashV2 = &sum
+	}
+	return ptr
 }
 
 // sign makes the next record of the channel, later than any seen before, and persists it here before anybody else can

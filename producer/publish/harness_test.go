@@ -11,6 +11,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"sync"
 	"testing"
@@ -173,9 +174,12 @@ func (b *bench) check() *snapshot.Torrent {
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	pieces, err := snapshot.HashPieces(b.t.Context(), bytes.NewReader(data), tor.Length, tor.PieceLength)
+	pieces, tree, err := snapshot.HashHybrid(b.t.Context(), bytes.NewReader(data), tor.Length, tor.PieceLength)
 	if err != nil || !bytes.Equal(pieces, tor.Pieces) || int64(len(data)) != tor.Length {
 		b.t.Fatalf("the archive does not match its torrent: %v", err)
+	}
+	if tor.HasV2() && !reflect.DeepEqual(tree, tor.Tree) {
+		b.t.Fatal("the archive does not match the v2 part of its torrent")
 	}
 	if sha256.Sum256(data) != tor.Description.SHA256 {
 		b.t.Fatal("the archive does not have the SHA-256 that was signed")

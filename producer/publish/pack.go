@@ -56,7 +56,7 @@ func (r *run) writeArchive(ctx context.Context) error {
 	sinks := []io.Writer{out}
 	var pieces *snapshot.PieceHasher
 	if r.length = r.pieceLength(src.Size()); r.length > 0 {
-		pieces = snapshot.NewPieceHasher(r.length)
+		pieces = r.newHasher()
 		sinks = append(sinks, pieces)
 	}
 	if err := r.encode(ctx, newFanout(sinks...), task); err != nil {
@@ -68,6 +68,7 @@ func (r *run) writeArchive(ctx context.Context) error {
 	}
 	if pieces != nil {
 		r.pieces, _ = pieces.Sum()
+		r.tree = pieces.Tree()
 	}
 	task.Done()
 	return nil
@@ -107,8 +108,20 @@ func (r *run) hashPieces(ctx context.Context) error {
 	}
 	defer f.Close()
 	r.length = snapshot.PieceLengthFor(r.archive.RawSize)
-	r.pieces, err = snapshot.HashPieces(ctx, f, r.archive.Size, r.length)
+	if r.cfg.Hybrid {
+		r.pieces, r.tree, err = snapshot.HashHybrid(ctx, f, r.archive.Size, r.length)
+	} else {
+		r.pieces, err = snapshot.HashPieces(ctx, f, r.archive.Size, r.length)
+	}
 	return err
+}
+
+// newHasher hashes what is written into pieces of the chosen length.
+func (r *run) newHasher() *snapshot.PieceHasher {
+	if r.cfg.Hybrid {
+		return snapshot.NewHybridHasher(r.length)
+	}
+	return snapshot.NewPieceHasher(r.length)
 }
 
 // rawName is the source's own name where that is a harmless one, and follows from the download name otherwise (think of a
@@ -137,7 +150,7 @@ func (r *run) describe() (err error) {
 		d.Codec = snapshot.Codec{Format: snapshot.FormatNone}
 	}
 	content := snapshot.Content{
-		Name: r.file, Length: r.archive.Size, PieceLength: r.length, Pieces: r.pieces, Description: d,
+		Name: r.file, Length: r.archive.Size, PieceLength: r.length, Pieces: r.pieces, Tree: r.tree, Description: d,
 	}
 	if r.cfg.Public != nil {
 		content.Origins = []string{r.cfg.Public.URL(r.keys().archive)}

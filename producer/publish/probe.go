@@ -3,7 +3,6 @@ package publish
 import (
 	"bytes"
 	"context"
-	"crypto/sha1" // BEP 3 defines the piece hashes as SHA-1
 	"errors"
 	"fmt"
 	"io"
@@ -125,11 +124,11 @@ func (r *run) probePiece(ctx context.Context, key string, i int) error {
 	if total >= 0 && total != r.torrent.Length {
 		return r.wrongSize(key, total)
 	}
-	h := sha1.New()
-	if _, err := io.Copy(h, body); err != nil {
+	check := r.torrent.NewCheck(i)
+	if _, err := io.Copy(check, body); err != nil {
 		return fmt.Errorf("get %s at %d: %w: %w", r.cfg.Public.URL(key), at, bucket.ErrUnreachable, err)
 	}
-	if [sha1.Size]byte(h.Sum(nil)) != r.torrent.PieceHash(i) {
+	if !check.Right() {
 		return fmt.Errorf("%w: bytes %d-%d of %s", ErrWrongBytes, at, at+n-1, r.cfg.Public.URL(key))
 	}
 	return nil

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -120,6 +121,41 @@ func TestAStreamIsPublished(t *testing.T) {
 	}
 	if _, err := publish.StreamSource(bytes.NewReader(data), "", false); !errors.Is(err, publish.ErrName) {
 		t.Errorf("a stream without a name: %v, want %v", err, publish.ErrName)
+	}
+}
+
+func TestHybridTorrents(t *testing.T) {
+	stream, err := publish.StreamSource(bytes.NewReader(sample(4, 3_000_000)), "dump.zst", false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, publishOne := range map[string]func(*bench) (publish.Report, error){
+		"of a directory": (*bench).publish,
+		"of a stream":    func(b *bench) (publish.Report, error) { return b.publishSource(stream) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBench(t)
+			b.cfg.Hybrid, b.cfg.Name = true, "dump.zst"
+			rep, err := publishOne(b)
+			if err != nil {
+				t.Fatal(err)
+			}
+			tor := b.check()
+			if !tor.HasV1() || !tor.HasV2() || tor.NewTreeCheck(0) == nil || rep.InfoHashV2 != fmt.Sprintf("%x", tor.InfoSHA256) {
+				t.Errorf("v1 %v, v2 %v, hashes of v2 %v; report %+v", tor.HasV1(), tor.HasV2(), tor.NewTreeCheck(0) != nil, rep)
+			}
+			if _, p, _ := b.pointer(); p.InfoHashV2 == nil || *p.InfoHashV2 != tor.InfoSHA256 {
+				t.Errorf("the pointer's v2 info-hash is %v", p.InfoHashV2)
+			}
+			p := b.open()
+			defer p.Close()
+			if _, err := p.Renew(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			if _, p, _ := b.pointer(); p.InfoHashV2 == nil || *p.InfoHashV2 != tor.InfoSHA256 {
+				t.Errorf("after a renewal the pointer's v2 info-hash is %v", p.InfoHashV2)
+			}
+		})
 	}
 }
 

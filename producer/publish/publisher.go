@@ -82,6 +82,8 @@ type Config struct {
 	Name string
 	// PieceLength in bytes, a power of two; 0 means that it follows from the size.
 	PieceLength int64
+	// Hybrid makes torrents that are both BitTorrent v1 and v2 (BEP 52), instead of v1.
+	Hybrid bool
 	// Level of compression; PassThrough publishes the source's own bytes instead.
 	Level       archive.Level
 	PassThrough bool

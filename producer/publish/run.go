@@ -31,6 +31,7 @@ type Report struct {
 	Size        int64              `json:"size"`
 	SHA256      string             `json:"sha256"`
 	InfoHash    snapshot.InfoHash  `json:"info_hash"`
+	InfoHashV2  string             `json:"info_hash_v2,omitempty"` // of a hybrid torrent
 	PieceLength int64              `json:"piece_length"`
 	Pieces      int                `json:"pieces"`
 	Seq         int64              `json:"seq"`
@@ -59,6 +60,7 @@ type run struct {
 	version snapshot.Version // by reserve
 	archive archive.Result   // by pack
 	pieces  []byte           // by pack
+	tree    *snapshot.Tree   // by pack, of a hybrid torrent
 	length  int64            // of a piece, by pack
 	torrent *snapshot.Torrent
 	record  pointer.Record // by announce, once it is on this disk
@@ -137,6 +139,9 @@ func (r *run) fill() {
 	rep.RawSize, rep.Size = r.archive.RawSize, r.archive.Size
 	rep.SHA256 = fmt.Sprintf("%x", r.archive.SHA256)
 	rep.InfoHash, rep.PieceLength, rep.Pieces = r.torrent.InfoHash, r.torrent.PieceLength, r.torrent.NumPieces()
+	if r.torrent.HasV2() {
+		rep.InfoHashV2 = fmt.Sprintf("%x", r.torrent.InfoSHA256)
+	}
 	rep.Seq = r.record.Seq
 	if len(r.torrent.Origins) > 0 {
 		rep.URL = r.torrent.Origins[0]

@@ -190,7 +190,7 @@ func findTorrent(ctx context.Context, p pointer.Pointer, store bucket.Store, pub
 		return nil, err
 	}
 	t, err := snapshot.ParseTorrent(b)
-	if err == nil && (t.InfoHash != p.InfoHash || (p.InfoSHA256 != nil && *p.InfoSHA256 != t.InfoSHA256)) {
+	if err == nil && !p.Names(t) {
 		err = errors.New("the torrent stored for it is another one")
 	}
 	return t, err

@@ -1,4 +1,4 @@
-"""Downloads a torrent with libtorrent from one peer: download.py TORRENT FOLDER HOST PORT SECONDS."""
+"""Downloads a torrent with libtorrent from one peer: download.py TORRENT-OR-MAGNET FOLDER HOST PORT SECONDS."""
 import sys
 import time
 
@@ -9,7 +9,12 @@ session = lt.session({
     "listen_interfaces": "127.0.0.1:0", "enable_dht": False, "enable_lsd": False, "enable_upnp": False, "enable_natpmp": False,
     "allow_multiple_connections_per_ip": True, "alert_mask": lt.alert.category_t.error_notification,
 })
-handle = session.add_torrent({"ti": lt.torrent_info(torrent), "save_path": folder})
+if torrent.startswith("magnet:"):
+    params = lt.parse_magnet_uri(torrent)
+    params.save_path = folder
+    handle = session.add_torrent(params)
+else:
+    handle = session.add_torrent({"ti": lt.torrent_info(torrent), "save_path": folder})
 handle.connect_peer((host, int(port)))
 end = time.monotonic() + float(seconds)
 while True:
