@@ -70,12 +70,3 @@ func addrPort(a net.Addr) netip.AddrPort {
 	ap := u.AddrPort()
 	return netip.AddrPortFrom(ap.Addr().Unmap(), ap.Port())
 }
-
-// compactAddr reads an address as messages carry it. The result is invalid unless it is IPv4.
-func compactAddr(ip net.IP, port int) netip.AddrPort {
-	addr, ok := netip.AddrFromSlice(ip)
-	if !ok || port < 0 || port > 0xffff {
-		return netip.AddrPort{}
-	}
-	return netip.AddrPortFrom(addr.Unmap(), uint16(port))
-}

@@ -2,39 +2,72 @@ package dht
 
 import (
 	"errors"
-	"net"
 	"net/netip"
+	"slices"
 
-	"github.com/anacrolix/dht/v2/bep44"
-	"github.com/anacrolix/dht/v2/krpc"
-	peer_store "github.com/anacrolix/dht/v2/peer-store"
 	"github.com/anacrolix/torrent/bencode"
 )
 
 // query is a query of another node that waits for an answer.
 type query struct {
-	msg  krpc.Msg
+	msg  message
 	from netip.AddrPort
 }
 
-// onQuery takes queries from the library, which holds its lock meanwhile: nothing is computed here.
-// Only a ping is left to the library.
-func (n *Node) onQuery(m *krpc.Msg, source net.Addr) (propagate bool) {
-	from := addrPort(source)
-	if !m.ReadOnly && n.book.greet(from) {
-		select {
-		case n.greetings <- from:
-		default: // too many new ones; they will speak again
+// handle takes every message that comes in. Nothing is computed here: the next one waits.
+func (n *Node) handle(m message, from netip.AddrPort) {
+	if m.Y != kindQuery {
+		if !n.exchanges.deliver(m, from) {
+			n.metrics.drop("unasked")
 		}
+		return
 	}
-	if m.Q == "ping" {
-		return true
+	if !n.askers.allow(n.source(from), n.cfg.Now()) {
+		n.metrics.drop("flood")
+		return
+	}
+	if m.RO == 0 { // a read-only node answers nobody, and must not be passed on (BEP 43)
+		n.Greet(from)
 	}
 	select {
-	case n.queries <- query{msg: *m, from: from}:
+	case n.queries <- query{msg: m, from: from}:
 	default: // flooded; UDP promises nothing
+		n.metrics.drop("flood")
 	}
-	return false
+}
+
+// source is whom the limits count: in a public DHT an address, in a private one, in which many nodes
+// may share an address, each node.
+func (n *Node) source(from netip.AddrPort) netip.AddrPort {
+	if n.cfg.Private {
+		return from
+	}
+	return netip.AddrPortFrom(from.Addr(), 0)
+}
+
+// Greet makes the node ask whether there is another one at addr, and remember it then. Addresses of
+// strangers are welcome: few are asked at a time, none often, and none that the node must not speak
+// with.
+func (n *Node) Greet(addr netip.AddrPort) {
+	if n.socket.reach.check(addr) != nil || !n.book.greet(addr) {
+		return
+	}
+	select {
+	case n.greetings <- addr:
+	default: // too many; they will speak again
+	}
+}
+
+// greetAll asks nodes that spoke first whether they can be reached.
+func (n *Node) greetAll() {
+	for {
+		select {
+		case <-n.ctx.Done():
+			return
+		case addr := <-n.greetings:
+			n.ping(n.ctx, addr)
+		}
+	}
 }
 
 // answerAll answers queries until the node closes.
@@ -44,75 +77,78 @@ func (n *Node) answerAll() {
 		case <-n.ctx.Done():
 			return
 		case q := <-n.queries:
-			n.answer(q)
+			if packet := n.answer(q); packet != nil && n.replies.Allow() {
+				_ = n.socket.send(packet, q.from) // UDP: who misses it asks again
+			}
 		}
 	}
 }
 
-func (n *Node) answer(q query) {
-	reply := krpc.Return{ID: krpc.ID(n.id)}
-	var err error
+// answer is the packet to be sent to who asked q.
+func (n *Node) answer(q query) []byte {
+	reply := result{ID: string(n.id[:])}
+	err := n.fill(&reply, q)
+	m := message{T: q.msg.T, Y: kindReply, R: &reply, IP: string(appendAddr(nil, q.from))}
+	if err != nil {
+		r := errServer
+		_ = errors.As(err, &r)
+		m = message{T: q.msg.T, Y: kindError, E: r.encode()}
+	}
+	packet, err := bencode.Marshal(m)
+	if err != nil {
+		return nil
+	}
+	return packet
+}
+
+// fill answers each query as its BEP says. Errors are refusals.
+func (n *Node) fill(r *result, q query) error {
+	a := q.msg.A
+	target, ok := readID(a.Target)
+	if q.msg.Q == "get_peers" || q.msg.Q == "announce_peer" {
+		target, ok = readID(a.InfoHash)
+	}
 	switch q.msg.Q {
-	case "find_node":
-		n.addNodes(&reply, q, id(q.msg.A.Target))
-	case "get":
-		n.answerGet(&reply, q)
-	case "get_peers":
-		n.answerGetPeers(&reply, q)
-	case "put":
-		err = n.answerPut(q)
-	case "announce_peer":
-		err = n.answerAnnounce(q)
+	case "ping", "put":
+	case "find_node", "get", "get_peers", "announce_peer":
+		if !ok {
+			return errBadHash
+		}
+	default:
+		n.metrics.answer("unknown")
+		return errUnknown
 	}
 	n.metrics.answer(q.msg.Q)
-	n.send(q, reply, err)
-}
-
-// send sends the reply, or the error if there is one.
-func (n *Node) send(q query, reply krpc.Return, failure error) {
-	m := krpc.Msg{T: q.msg.T, Y: krpc.YResponse, R: &reply, IP: nodeAddr(q.from)}
-	if failure != nil {
-		var e krpc.Error
-		if !errors.As(failure, &e) {
-			e = krpc.Error{Code: krpc.ErrorCodeServerError, Msg: "server error"}
+	switch q.msg.Q {
+	case "find_node":
+		n.addNodes(r, q, target)
+	case "get":
+		n.addNodes(r, q, target)
+		r.Token = n.tokens.issue(q.from.Addr())
+		n.addItem(r, q, target)
+	case "get_peers":
+		n.addNodes(r, q, target)
+		r.Token = n.tokens.issue(q.from.Addr())
+		for _, p := range n.peers.get(target) {
+			r.Values = append(r.Values, string(appendAddr(nil, p)))
 		}
-		m = krpc.Msg{T: q.msg.T, Y: krpc.YError, E: &e}
+	case "put":
+		return n.takePut(q)
+	case "announce_peer":
+		return n.takeAnnounce(q, target)
 	}
-	b, err := bencode.Marshal(m)
-	if err != nil || !n.replies.Allow() {
-		return
-	}
-	_, _ = n.conn.WriteTo(b, net.UDPAddrFromAddrPort(q.from)) // UDP: who misses it asks again
-}
-
-func nodeAddr(a netip.AddrPort) krpc.NodeAddr {
-	return krpc.NodeAddr{IP: a.Addr().AsSlice(), Port: int(a.Port())}
+	return nil
 }
 
 // addNodes adds the closest nodes to target that answered lately, unless only IPv6 ones are wanted
 // (BEP 32).
-func (n *Node) addNodes(r *krpc.Return, q query, target id) {
-	wanted := len(q.msg.A.Want) == 0
-	for _, w := range q.msg.A.Want {
-		wanted = wanted || w == krpc.WantNodes
-	}
-	if !wanted {
-		return
-	}
-	for _, c := range n.book.closest(target, width, q.from) {
-		r.Nodes = append(r.Nodes, krpc.NodeInfo{ID: krpc.ID(c.id), Addr: nodeAddr(c.addr)})
+func (n *Node) addNodes(r *result, q query, target id) {
+	if want := q.msg.A.Want; len(want) == 0 || slices.Contains(want, "n4") {
+		r.setNodes(n.book.closest(target, width, q.from))
 	}
 }
 
-func (n *Node) addToken(r *krpc.Return, q query) {
-	token := n.tokens.issue(q.from.Addr())
-	r.Token = &token
-}
-
-func (n *Node) answerGet(r *krpc.Return, q query) {
-	target := id(q.msg.A.Target)
-	n.addNodes(r, q, target)
-	n.addToken(r, q)
+func (n *Node) addItem(r *result, q query, target id) {
 	held, ok := n.items.get(target)
 	if !ok {
 		return
@@ -122,69 +158,44 @@ func (n *Node) answerGet(r *krpc.Return, q query) {
 		if q.msg.A.Seq != nil && held.seq <= *q.msg.A.Seq {
 			return // not newer than what the other has
 		}
-		r.K, r.Sig = held.key, held.sig
+		r.K, r.Sig = string(held.key[:]), string(held.sig[:])
 	}
 	r.V = held.value
-}
-
-func (n *Node) answerGetPeers(r *krpc.Return, q query) {
-	hash := q.msg.A.InfoHash
-	n.addNodes(r, q, id(hash))
-	n.addToken(r, q)
-	r.Values = n.peers.GetPeers(peer_store.InfoHash(hash))
 }
 
 // checkWrite checks what put and announce_peer have in common.
 func (n *Node) checkWrite(q query) error {
 	if !n.tokens.valid(q.from.Addr(), q.msg.A.Token) {
-		return krpc.Error{Code: krpc.ErrorCodeProtocolError, Msg: "bad token"}
+		return errBadToken
 	}
-	if !n.putters.allow(q.from.Addr(), n.cfg.Now()) {
-		return krpc.Error{Code: krpc.ErrorCodeServerError, Msg: "too many writes from this address"}
+	if !n.putters.allow(n.source(q.from), n.cfg.Now()) {
+		return errTooMany
 	}
 	return nil
 }
 
-func (n *Node) answerPut(q query) error {
+func (n *Node) takePut(q query) error {
 	if err := n.checkWrite(q); err != nil {
 		return err
 	}
-	a := q.msg.A
-	value, err := bencode.Marshal(a.V)
+	i, err := itemIn(q.msg.A)
 	if err != nil {
-		return bep44.ErrInvalidSignature
+		return err
 	}
-	i := item{value: value, key: a.K, salt: string(a.Salt), sig: a.Sig}
-	if i.mutable() && a.Seq == nil {
-		return krpc.Error{Code: krpc.ErrorCodeProtocolError, Msg: "no seq"}
-	}
-	if a.Seq != nil {
-		i.seq = *a.Seq
-	}
-	return n.items.put(i, a.Cas)
+	return n.items.put(i, q.msg.A.Cas)
 }
 
-func (n *Node) answerAnnounce(q query) error {
+func (n *Node) takeAnnounce(q query, hash id) error {
 	if err := n.checkWrite(q); err != nil {
 		return err
 	}
 	port := int(q.from.Port())
-	if !q.msg.A.ImpliedPort {
-		if q.msg.A.Port == nil || *q.msg.A.Port <= 0 || *q.msg.A.Port > 0xffff {
-			return krpc.Error{Code: krpc.ErrorCodeProtocolError, Msg: "bad port"}
-		}
-		port = *q.msg.A.Port
+	if q.msg.A.ImpliedPort == 0 {
+		port = q.msg.A.Port
 	}
-	n.peers.AddPeer(peer_store.InfoHash(q.msg.A.InfoHash), krpc.NodeAddr{IP: q.from.Addr().AsSlice(), Port: port})
+	if port <= 0 || port > 0xffff {
+		return errBadPort
+	}
+	n.peers.add(hash, netip.AddrPortFrom(q.from.Addr(), uint16(port)))
 	return nil
 }
-
-// closedStore is what the library gets as its store of items: nothing enters it, because queries
-// that would are answered here.
-type closedStore struct{}
-
-func (closedStore) Put(*bep44.Item) error { return bep44.ErrItemNotFound }
-
-func (closedStore) Get(bep44.Target) (*bep44.Item, error) { return nil, bep44.ErrItemNotFound }
-
-func (closedStore) Del(bep44.Target) error { return nil }

@@ -185,8 +185,8 @@ func TestPutIsNotBelievedWithoutProof(t *testing.T) {
 		want error
 		text string
 	}{
-		"all refuse":              {refuse, dht.ErrNotStored, "KRPC error 205: too big"},
-		"none answers":            {func(*impostor, krpc.Msg) []byte { return nil }, dht.ErrNotStored, "timed out"},
+		"all refuse":              {refuse, dht.ErrNotStored, "error 205: too big"},
+		"none answers":            {func(*impostor, krpc.Msg) []byte { return nil }, dht.ErrNotStored, "no answer"},
 		"all take it and hold it": {nil, nil, ""},
 		"all take it and lose it": {func(i *impostor, q krpc.Msg) []byte { return i.result(q, nil) }, dht.ErrNotReadBack, "3 stored it"},
 	} {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -201,29 +202,24 @@ func TestCloseWaitsForNobody(t *testing.T) {
 	}
 }
 
-func TestTorrentsAnnounceAndFindPeersThroughTheServer(t *testing.T) {
+func TestTorrentsAnnounceAndFindPeers(t *testing.T) {
 	nodes := startNetwork(t, 5)
 	hash := [20]byte{1, 2, 3}
-	announce, err := nodes[1].Server().AnnounceTraversal(hash, announcePort(7001))
-	if err != nil {
-		t.Fatal(err)
-	}
-	for range announce.Peers { // drained as the torrent client does; closed when announced
-	}
-	defer announce.Close()
-	find, err := nodes[3].Server().AnnounceTraversal(hash)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer find.Close()
-	found := map[string]int{}
-	for values := range find.Peers {
-		for _, p := range values.Peers {
-			found[p.String()]++
+	for i, port := range []uint16{7001, 0} {
+		if err := nodes[i].Announce(t.Context(), hash, port, func([]netip.AddrPort) {}); err != nil {
+			t.Fatal(err)
 		}
 	}
-	if len(found) != 1 || found["127.0.0.1:7001"] < 2 {
-		t.Errorf("peers found %v, want 127.0.0.1:7001 from several nodes", found)
+	found := map[string]int{}
+	if err := nodes[3].Announce(t.Context(), hash, 7003, func(peers []netip.AddrPort) {
+		for _, p := range peers {
+			found[p.String()]++
+		}
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if len(found) != 2 || found["127.0.0.1:7001"] < 2 || found[address(nodes[1]).String()] < 2 {
+		t.Errorf("peers found %v, want 127.0.0.1:7001 and %v, each from several nodes", found, address(nodes[1]))
 	}
 }
 

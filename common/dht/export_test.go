@@ -1,19 +1,16 @@
 package dht
 
 import (
-	"net"
 	"net/netip"
 
-	"github.com/anacrolix/dht/v2/krpc"
+	"snapswarm/common/pointer"
+	"snapswarm/common/snapshot"
 )
 
 // CheckReach gives tests the rule for addresses.
 func CheckReach(private bool, addr string) error {
 	return reach{private: private}.check(netip.MustParseAddrPort(addr))
 }
-
-// WellFormed gives tests the wall's judgement of a packet.
-func WellFormed(b []byte) bool { return wellFormed(b) }
 
 // ReencodeTable parses a saved table and writes it again.
 func ReencodeTable(b []byte, private bool) ([]byte, error) {
@@ -31,21 +28,57 @@ func Vote(votes map[string]string) netip.Addr {
 }
 
 // NodeID gives tests the ID chosen with a saved one and the address that others see.
-func NodeID(saved krpc.ID, outside netip.Addr, private bool) krpc.ID {
-	return krpc.ID(nodeID(table{id: id(saved), outside: outside}, private))
+func NodeID(saved [20]byte, outside netip.Addr, private bool) [20]byte {
+	return nodeID(table{id: saved, outside: outside}, private)
 }
 
-// ID is the node's ID.
-func (n *Node) ID() krpc.ID { return krpc.ID(n.id) }
+// Answerer returns what a node, which has no socket, answers packets with.
+func Answerer() func(packet []byte) (answer []byte, ok bool) {
+	cfg := Config{Private: true, MaxItems: 10, MaxTorrents: 10}
+	cfg.applyDefaults()
+	n := newNode(cfg, table{})
+	from := netip.MustParseAddrPort("127.0.0.1:7")
+	return func(packet []byte) ([]byte, bool) {
+		m, err := parse(packet)
+		if err != nil || m.Y != kindQuery {
+			return nil, false
+		}
+		if m.A.Token == "x" {
+			m.A.Token = n.tokens.issue(from.Addr())
+		}
+		return n.answer(query{msg: m, from: from}), true
+	}
+}
 
-// SendTo sends bytes from the node's socket, as the library would.
+// Hearer returns what a lookup makes of a packet that answers it: how many valid records, and how
+// many nodes to be asked.
+func Hearer(ch snapshot.Channel) func(packet []byte) (valid, nodes int) {
+	cfg := Config{Private: true}
+	cfg.applyDefaults()
+	n := newNode(cfg, table{})
+	return func(packet []byte) (int, int) {
+		m, err := parse(packet)
+		if err != nil || m.Y == kindQuery {
+			return 0, 0
+		}
+		r, err := n.heard(m, netip.MustParseAddrPort("127.0.0.1:7"))
+		if err != nil {
+			_ = err.Error()
+			return 0, 0
+		}
+		_ = r.reply.peers()
+		f := &found{ch: ch, holds: make(map[netip.AddrPort]pointer.Record)}
+		n.take(f, r)
+		t := newTraversal(id{1}, n.id, n.socket.reach, hasToken)
+		t.take(r)
+		return len(f.valid), len(t.queue)
+	}
+}
+
+// SendTo sends bytes from the node's socket.
 func (n *Node) SendTo(b []byte, addr netip.AddrPort) error {
-	_, err := n.conn.WriteTo(b, net.UDPAddrFromAddrPort(addr))
-	return err
+	return n.socket.send(b, addr)
 }
-
-// Keep puts a value into the node's own store, in the name of another node.
-func (n *Node) Keep(value []byte) error { return n.items.put(item{value: value}, 0) }
 
 // Queued is how many of the addresses a traversal would ask.
 func Queued(private bool, addrs ...string) int {

@@ -1,7 +1,6 @@
 package dht
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"errors"
@@ -9,8 +8,6 @@ import (
 	"net/netip"
 	"slices"
 	"time"
-
-	"github.com/anacrolix/dht/v2/krpc"
 
 	"snapswarm/common/pointer"
 	"snapswarm/common/snapshot"
@@ -96,7 +93,7 @@ func (n *Node) getOnce(ctx context.Context, ch snapshot.Channel) (*found, error)
 	if err != nil {
 		return f, err
 	}
-	args := krpc.MsgArgs{Target: krpc.ID(target), Want: []krpc.Want{krpc.WantNodes}}
+	args := arguments{Target: string(target[:]), Want: []string{"n4"}}
 	ask := func(ctx context.Context, c contact) (reached, error) { return n.ask(ctx, c, "get", args) }
 	f.closest, err = n.traverse(ctx, target, start, ask, hasToken, func(r reached) { n.take(f, r) })
 	if err == nil && f.answers == 0 {
@@ -106,7 +103,7 @@ func (n *Node) getOnce(ctx context.Context, ch snapshot.Channel) (*found, error)
 }
 
 func hasToken(r reached) bool {
-	return r.reply.Token != nil && *r.reply.Token != "" && len(*r.reply.Token) <= 128
+	return r.reply.Token != "" && len(r.reply.Token) <= maxToken
 }
 
 // take looks at one reply. Any field of it may be missing or nonsense.
@@ -126,14 +123,17 @@ func (n *Node) take(f *found, r reached) {
 }
 
 // recordOf is the record that a reply carries for ch; ok is false when it carries none.
-func recordOf(r *krpc.Return, ch snapshot.Channel) (rec pointer.Record, ok bool) {
-	if len(r.V) == 0 || r.Seq == nil {
+func recordOf(r *result, ch snapshot.Channel) (rec pointer.Record, ok bool) {
+	rec = pointer.Record{Key: ch.Key, Salt: ch.Salt, Value: r.V}
+	if len(r.V) == 0 || r.Seq == nil || len(r.Sig) != len(rec.Sig) {
 		return rec, false
 	}
-	if r.K != ch.Key && r.K != [32]byte{} { // some leave out the key, which is known
+	if r.K != "" && r.K != string(ch.Key[:]) { // some leave out the key, which is known
 		return rec, false
 	}
-	return pointer.Record{Key: ch.Key, Salt: ch.Salt, Seq: *r.Seq, Value: bytes.Clone(r.V), Sig: r.Sig}, true
+	rec.Seq = *r.Seq
+	copy(rec.Sig[:], r.Sig)
+	return rec, true
 }
 
 // insert adds rec to records, which are different and sorted by falling seq, and keeps the first.

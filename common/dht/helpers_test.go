@@ -3,13 +3,7 @@ package dht_test
 import (
 	"sync"
 	"time"
-
-	adht "github.com/anacrolix/dht/v2"
 )
-
-func announcePort(port int) adht.AnnounceOpt {
-	return adht.AnnouncePeer(adht.AnnouncePeerOpts{Port: port})
-}
 
 // clock is a clock that tests move.
 type clock struct {

@@ -3,12 +3,11 @@ package dht
 import (
 	"bytes"
 	"container/list"
+	"crypto/ed25519"
 	"crypto/sha1"
+	"fmt"
 	"sync"
 	"time"
-
-	"github.com/anacrolix/dht/v2/bep44"
-	"github.com/anacrolix/dht/v2/krpc"
 )
 
 // itemTTL is how long an item is kept after it was last put (BEP 44).
@@ -32,44 +31,65 @@ func (i item) target() id {
 	return sha1.Sum(i.value)
 }
 
-// check applies the limits of BEP 44 and verifies the signature. Errors are those of BEP 44.
+// itemIn is the item that a put carries. Errors are refusals.
+func itemIn(a *arguments) (item, error) {
+	i := item{value: a.V, salt: a.Salt}
+	if a.K == "" {
+		return i, nil
+	}
+	if len(a.K) != len(i.key) || len(a.Sig) != len(i.sig) {
+		return i, errSignature
+	}
+	if a.Seq == nil {
+		return i, errNoSeq
+	}
+	i.key, i.seq, i.sig = [32]byte([]byte(a.K)), *a.Seq, [64]byte([]byte(a.Sig))
+	return i, nil
+}
+
+// check applies the limits of BEP 44 and verifies the signature. Errors are refusals.
 func (i item) check() error {
 	switch {
 	case len(i.value) == 0:
-		return krpc.Error{Code: krpc.ErrorCodeProtocolError, Msg: "no value"}
+		return errNoValue
 	case len(i.value) > 1000:
-		return bep44.ErrValueFieldTooBig
+		return errValueLength
 	case !i.mutable():
 		return nil
 	case len(i.salt) > 64:
-		return bep44.ErrSaltFieldTooBig
-	case !bep44.Verify(i.key[:], []byte(i.salt), i.seq, i.value, i.sig[:]):
-		return bep44.ErrInvalidSignature
+		return errSaltLength
+	case !ed25519.Verify(i.key[:], i.signed(), i.sig[:]):
+		return errSignature
 	}
 	return nil
 }
 
-// replaces checks the rule for sequence numbers (BEP 44) against what is stored. cas is 0 when
-// absent.
-func (i item) replaces(old item, cas int64) error {
+// signed is what the signature is over (BEP 44).
+func (i item) signed() (b []byte) {
+	if i.salt != "" {
+		b = fmt.Appendf(b, "4:salt%d:%s", len(i.salt), i.salt)
+	}
+	return append(fmt.Appendf(b, "3:seqi%de1:v", i.seq), i.value...)
+}
+
+// replaces checks the rule for sequence numbers (BEP 44) against what is stored. cas is nil when
+// absent. Errors are refusals.
+func (i item) replaces(old item, cas *int64) error {
 	switch {
 	case !i.mutable():
 		return nil
-	case cas != 0 && cas != old.seq:
-		return bep44.ErrCasHashMismatched
+	case cas != nil && *cas != old.seq:
+		return errCas
 	case i.seq == old.seq && bytes.Equal(i.value, old.value):
 		return nil
 	case i.seq <= old.seq:
-		return bep44.ErrSequenceNumberLessThanCurrent
+		return errOldSeq
 	}
 	return nil
 }
 
 // itemStore keeps the items that others put here, for [itemTTL] and at most so many. When it is
 // full, the one put least recently goes, which is also the first to expire.
-//
-// It is not a bep44.Store of the library, because that one does not know when to forget before it
-// is asked, nor gives the reason of a refusal.
 type itemStore struct {
 	max int
 	now func() time.Time
@@ -89,8 +109,8 @@ func newItemStore(limit int, now func() time.Time) *itemStore {
 	return &itemStore{max: limit, now: now, byID: make(map[id]*list.Element), order: list.New()}
 }
 
-// put stores i after checking it. Errors are krpc.Error, to be sent to who wanted to put.
-func (s *itemStore) put(i item, cas int64) error {
+// put stores i after checking it. Errors are refusals.
+func (s *itemStore) put(i item, cas *int64) error {
 	if err := i.check(); err != nil {
 		return err
 	}

@@ -6,32 +6,32 @@ import (
 	"time"
 )
 
-// limiter lets each address do something a number of times at once and so many times per second
-// after that. It remembers a bounded number of addresses.
+// limiter lets each source do something a number of times at once and so many times per second
+// after that. It remembers a bounded number of sources.
 type limiter struct {
 	burst  float64
 	perSec float64
 	max    int
 
 	mu      sync.Mutex
-	buckets map[netip.Addr]bucket // guarded by mu
+	buckets map[netip.AddrPort]bucket // guarded by mu
 }
 
-// bucket is what an address has left, as of a time.
+// bucket is what a source has left, as of a time.
 type bucket struct {
 	left float64
 	at   time.Time
 }
 
 func newLimiter(burst int, perSec float64, limit int) *limiter {
-	return &limiter{burst: float64(burst), perSec: perSec, max: limit, buckets: make(map[netip.Addr]bucket)}
+	return &limiter{burst: float64(burst), perSec: perSec, max: limit, buckets: make(map[netip.AddrPort]bucket)}
 }
 
 // allow takes one from what ip has left.
-func (l *limiter) allow(ip netip.Addr, now time.Time) bool {
+func (l *limiter) allow(who netip.AddrPort, now time.Time) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	b, ok := l.buckets[ip]
+	b, ok := l.buckets[who]
 	if !ok {
 		l.makeRoom(now)
 		b = bucket{left: l.burst, at: now}
@@ -42,7 +42,7 @@ func (l *limiter) allow(ip netip.Addr, now time.Time) bool {
 	if allowed {
 		b.left--
 	}
-	l.buckets[ip] = b
+	l.buckets[who] = b
 	return allowed
 }
 
@@ -50,21 +50,21 @@ func (l *limiter) refilled(b bucket, now time.Time) float64 {
 	return min(l.burst, b.left+max(0, now.Sub(b.at).Seconds())*l.perSec)
 }
 
-// makeRoom forgets addresses that have everything left, and if there are none, any one: who can
-// send from that many addresses is not stopped by this limit anyway. Caller holds l.mu.
+// makeRoom forgets sources that have everything left, and if there are none, any one: who can
+// send as that many is not stopped by this limit anyway. Caller holds l.mu.
 func (l *limiter) makeRoom(now time.Time) {
 	if len(l.buckets) < l.max {
 		return
 	}
-	for ip, b := range l.buckets {
+	for who, b := range l.buckets {
 		if l.refilled(b, now) >= l.burst {
-			delete(l.buckets, ip)
+			delete(l.buckets, who)
 		}
 	}
-	for ip := range l.buckets {
+	for who := range l.buckets {
 		if len(l.buckets) < l.max {
 			return
 		}
-		delete(l.buckets, ip)
+		delete(l.buckets, who)
 	}
 }

@@ -78,7 +78,7 @@ func startNetwork(t *testing.T, size int) []*dht.Node {
 }
 
 func address(n *dht.Node) netip.AddrPort {
-	return netip.MustParseAddrPort(n.Server().Addr().String())
+	return n.Addr()
 }
 
 // eventually polls until ok, for ten seconds.

@@ -1,11 +1,10 @@
 package dht
 
 import (
+	"crypto/rand"
+	"hash/crc32"
 	"net/netip"
 	"sync"
-
-	"github.com/anacrolix/dht/v2"
-	"github.com/anacrolix/dht/v2/krpc"
 )
 
 const (
@@ -68,17 +67,40 @@ func (o *outside) address() netip.Addr {
 // nodeID returns the ID to run under: the saved one if it suits the address that others see, else a
 // random one that does (BEP 42). Without a known address it is simply random.
 func nodeID(saved table, private bool) id {
-	if private || !saved.outside.IsValid() {
-		if saved.id != (id{}) {
-			return saved.id
-		}
-		return id(krpc.RandomNodeID())
-	}
-	ip := saved.outside.AsSlice()
-	if saved.id != (id{}) && dht.NodeIdSecure(saved.id, ip) {
+	free := private || !saved.outside.IsValid()
+	if saved.id != (id{}) && (free || saved.id.suits(saved.outside)) {
 		return saved.id
 	}
-	fresh := krpc.RandomNodeID()
-	dht.SecureNodeId(&fresh, ip)
-	return id(fresh)
+	fresh := randomID()
+	if !free {
+		fresh.suit(saved.outside)
+	}
+	return fresh
+}
+
+func randomID() (v id) {
+	_, _ = rand.Read(v[:]) // never fails
+	return v
+}
+
+// suit ties v to the IPv4 address ip (BEP 42): 21 bits of the ID follow from the address, so that
+// nobody chooses a place in the DHT at will.
+func (v *id) suit(ip netip.Addr) {
+	sum := v.sum(ip)
+	v[0], v[1], v[2] = byte(sum>>24), byte(sum>>16), byte(sum>>8)&0xf8|v[2]&7
+}
+
+func (v *id) suits(ip netip.Addr) bool {
+	tied := *v
+	tied.suit(ip)
+	return tied == *v
+}
+
+func (v *id) sum(ip netip.Addr) uint32 {
+	b := ip.As4()
+	for i, mask := range [4]byte{0x03, 0x0f, 0x3f, 0xff} {
+		b[i] &= mask
+	}
+	b[0] |= v[19] & 7 << 5
+	return crc32.Checksum(b[:], crc32.MakeTable(crc32.Castagnoli))
 }

@@ -5,9 +5,6 @@ import (
 	"net/netip"
 	"sync"
 	"time"
-
-	"github.com/anacrolix/dht/v2/krpc"
-	peer_store "github.com/anacrolix/dht/v2/peer-store"
 )
 
 const (
@@ -36,33 +33,27 @@ type swarm struct {
 	peers map[netip.AddrPort]time.Time
 }
 
-var _ peer_store.Interface = (*peerStore)(nil)
-
 func newPeerStore(limit int, now func() time.Time) *peerStore {
 	return &peerStore{max: limit, now: now, byHash: make(map[id]*list.Element), order: list.New()}
 }
 
-// AddPeer notes that a peer announced itself.
-func (s *peerStore) AddPeer(hash peer_store.InfoHash, peer krpc.NodeAddr) {
-	addr := compactAddr(peer.IP, peer.Port)
-	if !addr.IsValid() || addr.Port() == 0 {
-		return
-	}
+// add notes that a peer announced itself.
+func (s *peerStore) add(hash id, peer netip.AddrPort) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.expire()
-	e := s.byHash[id(hash)]
+	e := s.byHash[hash]
 	if e == nil {
 		for len(s.byHash) >= s.max {
 			s.remove(s.order.Front())
 		}
-		e = s.order.PushBack(&swarm{hash: id(hash), peers: make(map[netip.AddrPort]time.Time)})
-		s.byHash[id(hash)] = e
+		e = s.order.PushBack(&swarm{hash: hash, peers: make(map[netip.AddrPort]time.Time)})
+		s.byHash[hash] = e
 	}
 	s.order.MoveToBack(e)
 	sw := e.Value.(*swarm)
 	sw.last = s.now()
-	sw.add(addr)
+	sw.add(peer)
 }
 
 // add notes addr, in the place of any other one when the swarm is full.
@@ -76,24 +67,24 @@ func (sw *swarm) add(addr netip.AddrPort) {
 	sw.peers[addr] = sw.last
 }
 
-// GetPeers returns some of the peers of a torrent, at random.
-func (s *peerStore) GetPeers(hash peer_store.InfoHash) []krpc.NodeAddr {
+// get returns some of the peers of a torrent, at random.
+func (s *peerStore) get(hash id) []netip.AddrPort {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.expire()
-	e := s.byHash[id(hash)]
+	e := s.byHash[hash]
 	if e == nil {
 		return nil
 	}
 	sw := e.Value.(*swarm)
-	var peers []krpc.NodeAddr
+	var peers []netip.AddrPort
 	for addr, at := range sw.peers { // Go's maps iterate from a random place
 		if s.now().Sub(at) >= peerTTL {
 			delete(sw.peers, addr)
 			continue
 		}
 		if len(peers) < maxPeersReturned {
-			peers = append(peers, krpc.NodeAddr{IP: addr.Addr().AsSlice(), Port: int(addr.Port())})
+			peers = append(peers, addr)
 		}
 	}
 	return peers

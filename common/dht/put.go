@@ -7,9 +7,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/anacrolix/dht/v2/krpc"
-	"github.com/anacrolix/torrent/bencode"
-
 	"snapswarm/common/pointer"
 )
 
@@ -22,10 +19,6 @@ var (
 	// ErrNewer means that the network holds a newer record of the channel than the one at hand.
 	ErrNewer = errors.New("the DHT holds a newer pointer")
 )
-
-// holdersWanted is how many of the closest nodes should hold a record; while fewer do, it is put
-// again.
-const holdersWanted = 6
 
 // PutResult tells how a put went.
 type PutResult struct {
@@ -112,7 +105,7 @@ func (n *Node) store(ctx context.Context, f *found, rec pointer.Record) (PutResu
 	ctx, cancel := n.bound(ctx)
 	defer cancel()
 	res := PutResult{Closest: len(f.closest), Newest: f.newest()}
-	_ = n.items.put(itemOf(rec), 0) // so that who asks us finds it, too
+	_ = n.items.put(itemOf(rec), nil) // so that who asks us finds it, too
 	var mu sync.Mutex
 	last := errors.New("nothing that allows to put")
 	var wg sync.WaitGroup
@@ -140,46 +133,13 @@ func (n *Node) store(ctx context.Context, f *found, rec pointer.Record) (PutResu
 }
 
 func (n *Node) putTo(ctx context.Context, node reached, rec pointer.Record) error {
-	_, err := n.ask(ctx, node.contact, "put", krpc.MsgArgs{
-		K: rec.Key, Salt: []byte(rec.Salt), Seq: &rec.Seq, Sig: rec.Sig, V: bencode.Bytes(rec.Value),
-		Token: *node.reply.Token, // hasToken let it pass
+	_, err := n.ask(ctx, node.contact, "put", arguments{
+		K: string(rec.Key[:]), Salt: rec.Salt, Seq: &rec.Seq, Sig: string(rec.Sig[:]), V: rec.Value,
+		Token: node.reply.Token, // hasToken let it pass
 	})
 	return err
 }
 
 func itemOf(rec pointer.Record) item {
 	return item{value: rec.Value, key: rec.Key, salt: rec.Salt, seq: rec.Seq, sig: rec.Sig}
-}
-
-// ReputResult tells what a re-put found and did.
-type ReputResult struct {
-	// Closest is how many nodes are responsible, at most 8, and Holding how many of them held the
-	// record before.
-	Closest, Holding int
-	// Put is true when it was put again, and Stored how many nodes took it.
-	Put    bool
-	Stored int
-	// Newest is the highest sequence number seen in the network, 0 when there was none.
-	Newest int64
-}
-
-// Reput keeps rec alive: it puts rec again only while fewer than 6 of the 8 closest nodes (in a
-// smaller network: fewer than all) hold it. Anyone may do so, since the signature is the
-// publisher's; callers that do it regularly add jitter, so that a swarm does not do it at once.
-//
-// Errors are those of [Node.Put] except ErrNotReadBack. [ErrNewer] is good news to a follower: look
-// the pointer up.
-func (n *Node) Reput(ctx context.Context, rec pointer.Record) (ReputResult, error) {
-	f, err := n.before(ctx, rec)
-	res := ReputResult{Closest: len(f.closest), Holding: f.holding(rec), Newest: f.newest()}
-	if err == nil && res.Holding < min(holdersWanted, res.Closest) {
-		var stored PutResult
-		res.Put = true
-		stored, err = n.store(ctx, f, rec)
-		res.Stored, res.Newest = stored.Stored, stored.Newest
-	}
-	if err != nil {
-		return res, fmt.Errorf("re-put pointer into the DHT: %w", err)
-	}
-	return res, nil
 }

@@ -4,8 +4,6 @@ import (
 	"context"
 	"math/rand/v2"
 	"time"
-
-	"github.com/anacrolix/dht/v2/krpc"
 )
 
 const (
@@ -58,7 +56,7 @@ func (j *joining) step(ctx context.Context) time.Duration {
 	n := j.node
 	err := n.refresh(ctx, n.id)
 	if err == nil && j.steps > 0 {
-		_ = n.refresh(ctx, id(krpc.RandomNodeID()))
+		_ = n.refresh(ctx, randomID())
 	}
 	j.report(ctx, err)
 	j.steps++
@@ -92,7 +90,7 @@ func (n *Node) refresh(ctx context.Context, target id) error {
 	if err != nil {
 		return err
 	}
-	args := krpc.MsgArgs{Target: krpc.ID(target), Want: []krpc.Want{krpc.WantNodes}}
+	args := arguments{Target: string(target[:]), Want: []string{"n4"}}
 	ask := func(ctx context.Context, c contact) (reached, error) { return n.ask(ctx, c, "find_node", args) }
 	answers := 0
 	_, err = n.traverse(ctx, target, start, ask, func(reached) bool { return true }, func(reached) { answers++ })

@@ -6,12 +6,9 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
-	"slices"
 	"strconv"
 	"sync"
 	"time"
-
-	"github.com/anacrolix/dht/v2"
 )
 
 // ErrNoNodes means that no other node answered: the network is away, UDP is blocked, or there is no
@@ -94,7 +91,7 @@ func (n *Node) resolveAll(ctx context.Context) (nodes []contact, err error) {
 	var wg sync.WaitGroup
 	for _, hp := range n.bootstrap {
 		wg.Go(func() {
-			found, err := hp.resolve(ctx, n.conn.reach)
+			found, err := hp.resolve(ctx, n.socket.reach)
 			mu.Lock()
 			defer mu.Unlock()
 			nodes, errs = append(nodes, found...), append(errs, err)
@@ -159,17 +156,4 @@ func joinLine(errs []error) (joined error) {
 		}
 	}
 	return joined
-}
-
-// startingNodes serves the library when its own table is empty.
-func (n *Node) startingNodes() ([]dht.Addr, error) {
-	nodes, err := n.startNodes(n.ctx, n.id)
-	if err != nil {
-		return nil, err
-	}
-	var addrs []dht.Addr
-	for _, c := range slices.Compact(nodes) {
-		addrs = append(addrs, dht.NewAddr(net.UDPAddrFromAddrPort(c.addr)))
-	}
-	return addrs, nil
 }

@@ -11,7 +11,6 @@ import (
 	"time"
 
 	adht "github.com/anacrolix/dht/v2"
-	"github.com/anacrolix/dht/v2/krpc"
 
 	"snapswarm/common/dht"
 )
@@ -133,7 +132,7 @@ func TestOutsideAddressNeedsManyVoters(t *testing.T) {
 
 func TestNodeIDSuitsTheOutsideAddress(t *testing.T) {
 	outside := netip.MustParseAddr("8.8.8.8")
-	fresh := dht.NodeID(krpc.ID{}, outside, false)
+	fresh := dht.NodeID([20]byte{}, outside, false)
 	if !adht.NodeIdSecure(fresh, outside.AsSlice()) {
 		t.Errorf("ID %x is not secure for %v (BEP 42)", fresh, outside)
 	}

@@ -4,39 +4,50 @@ import (
 	"context"
 	"net/netip"
 	"slices"
-
-	"github.com/anacrolix/dht/v2/krpc"
+	"time"
 )
 
 const (
-	width      = 8   // how many nodes are responsible for a target (BEP 5: K)
-	parallel   = 8   // queries in flight
-	maxAsked   = 256 // nodes asked in one traversal, whatever others invent
-	maxQueue   = 512 // nodes waiting to be asked
-	maxPerNode = 16  // nodes believed from one reply; sensible ones send 8
+	width     = 8   // how many nodes are responsible for a target (BEP 5: K)
+	parallel  = 8   // queries in flight that are waited for
+	maxFlying = 48  // queries in flight with those that are not
+	maxAsked  = 256 // nodes asked in one traversal, whatever others invent
+	maxQueue  = 512 // nodes waiting to be asked
 )
-
-// reached is a node that answered, and what it said.
-type reached struct {
-	contact
-	reply *krpc.Return
-}
 
 // askFunc asks one node during a traversal. It runs in goroutines of its own.
 type askFunc func(ctx context.Context, c contact) (reached, error)
 
 // traversal walks towards a target: it asks the closest nodes known for closer ones, until the
 // closest that answer are known (BEP 5). One goroutine owns it.
+//
+// Nodes that do not answer cost little time: after a third of the timeout a query no longer takes
+// one of the places of those in flight, so that more nodes are asked the more are dead, and once
+// enough closest nodes have answered the traversal ends without it. Nodes that were silent lately
+// are asked but never waited for, except when nobody answers at all. A late answer counts as long as
+// the traversal lasts, and enters the book even after it.
 type traversal struct {
-	target  id
-	own     id
-	reach   reach
-	counts  func(reached) bool // whether a node that answered is fit to be among the closest
-	seen    map[netip.AddrPort]struct{}
-	hosts   map[netip.Addr]struct{}
-	queue   []contact // not asked yet: of unknown ID first, then closest first
-	closest []reached // at most width, closest first
-	asked   int
+	target   id
+	own      id
+	reach    reach
+	timeout  time.Duration             // of one query
+	soft     time.Duration             // after which it no longer holds up others
+	isSilent func(netip.AddrPort) bool // whether a node did not answer lately
+	counts   func(reached) bool        // whether a node that answered is fit to be among the closest
+	seen     map[netip.AddrPort]struct{}
+	hosts    map[netip.Addr]struct{}
+	queue    []contact // not asked yet: of unknown ID first, then closest first
+	flying   map[netip.AddrPort]flight
+	closest  []reached // at most width, closest first
+	asked    int
+	answered int
+}
+
+// flight is a query that is under way.
+type flight struct {
+	contact
+	began  time.Time
+	silent bool
 }
 
 // answer is what became of a query; ok is false when nothing did.
@@ -51,9 +62,18 @@ type answer struct {
 func (n *Node) traverse(ctx context.Context, target id, start []contact, ask askFunc,
 	counts func(reached) bool, visit func(reached),
 ) ([]reached, error) {
-	t := newTraversal(target, n.id, n.conn.reach, counts)
+	t := newTraversal(target, n.id, n.socket.reach, counts)
+	t.timeout, t.soft, t.isSilent = n.cfg.QueryTimeout, n.cfg.soft(), n.book.isSilent
 	t.add(start)
-	err := t.run(ctx, ask, visit)
+	answers := make(chan answer, maxAsked) // nobody has to read it to the end
+	launch := func(c contact) {
+		n.spawn(func() { // beyond this traversal, for the book's sake
+			r, err := ask(n.ctx, c)
+			r.addr = c.addr
+			answers <- answer{reached: r, ok: err == nil}
+		})
+	}
+	err := t.run(ctx, launch, answers, visit)
 	return t.closest, err
 }
 
@@ -61,41 +81,35 @@ func newTraversal(target, own id, r reach, counts func(reached) bool) *traversal
 	return &traversal{
 		target: target, own: own, reach: r, counts: counts,
 		seen: make(map[netip.AddrPort]struct{}), hosts: make(map[netip.Addr]struct{}),
+		flying: make(map[netip.AddrPort]flight),
 	}
 }
 
-func (t *traversal) run(ctx context.Context, ask askFunc, visit func(reached)) error {
-	inner, cancel := context.WithCancel(ctx)
-	answers := make(chan answer, parallel)
-	flying := make(map[netip.AddrPort]contact)
-	defer func() {
-		cancel()
-		for range flying { // wait for what was started
-			<-answers
-		}
-	}()
+func (t *traversal) run(ctx context.Context, launch func(contact), answers <-chan answer, visit func(reached)) error {
+	wake := time.NewTimer(0)
+	defer wake.Stop()
 	for {
-		for len(flying) < parallel {
-			c, ok := t.next()
+		now := time.Now()
+		for {
+			c, ok := t.next(now)
 			if !ok {
 				break
 			}
-			flying[c.addr] = c
-			go func() {
-				r, err := ask(inner, c)
-				r.addr = c.addr
-				answers <- answer{reached: r, ok: err == nil}
-			}()
+			t.flying[c.addr] = flight{contact: c, began: now, silent: t.isSilent(c.addr)}
+			launch(c)
 		}
-		if t.settled(flying) {
+		if t.settled(now) {
 			return nil
 		}
+		wake.Reset(t.nextChange(now))
 		select {
 		case <-ctx.Done():
 			return context.Cause(ctx)
+		case <-wake.C:
 		case a := <-answers:
-			delete(flying, a.addr)
+			delete(t.flying, a.addr)
 			if a.ok {
+				t.answered++
 				visit(a.reached)
 				t.take(a.reached)
 			}
@@ -140,9 +154,18 @@ func (t *traversal) compare(a, b contact) int {
 	return t.target.compare(a.id, b.id)
 }
 
-// next takes the contact to be asked next, if it can still lead closer.
-func (t *traversal) next() (contact, bool) {
-	if len(t.queue) == 0 || t.asked >= maxAsked || !t.useful(t.queue[0]) {
+// next takes the contact to be asked next, if it can still lead closer and there is a place.
+func (t *traversal) next(now time.Time) (contact, bool) {
+	if !t.canLaunch() || len(t.flying) >= maxFlying {
+		return contact{}, false
+	}
+	fresh := 0
+	for _, f := range t.flying {
+		if !f.silent && now.Sub(f.began) < t.soft {
+			fresh++
+		}
+	}
+	if fresh >= parallel {
 		return contact{}, false
 	}
 	c := t.queue[0]
@@ -151,19 +174,54 @@ func (t *traversal) next() (contact, bool) {
 	return c, true
 }
 
+// canLaunch reports whether there is somebody left to ask.
+func (t *traversal) canLaunch() bool {
+	return len(t.queue) > 0 && t.asked < maxAsked && t.useful(t.queue[0])
+}
+
 // useful reports whether c is closer than the farthest of enough nodes.
 func (t *traversal) useful(c contact) bool {
 	return len(t.closest) < width || c.id == (id{}) || t.target.compare(c.id, t.closest[width-1].id) < 0
 }
 
-// settled reports whether no query in flight can change the result.
-func (t *traversal) settled(flying map[netip.AddrPort]contact) bool {
-	for _, c := range flying {
-		if t.useful(c) {
+// settled reports whether nothing that is worth waiting for can change the result.
+func (t *traversal) settled(now time.Time) bool {
+	if t.canLaunch() {
+		return false
+	}
+	for _, f := range t.flying {
+		if t.useful(f.contact) && now.Sub(f.began) < t.patience(f) {
 			return false
 		}
 	}
 	return true
+}
+
+// patience is how long an answer is waited for when there is nobody else to ask: longer while there
+// are fewer answers than could be had.
+func (t *traversal) patience(f flight) time.Duration {
+	switch {
+	case t.answered == 0:
+		return t.timeout + t.soft // it ends by itself
+	case f.silent:
+		return 0
+	case len(t.closest) < width:
+		return 2 * t.soft
+	}
+	return t.soft
+}
+
+// nextChange is when the next query in flight becomes one that is not waited for.
+func (t *traversal) nextChange(now time.Time) time.Duration {
+	next := t.timeout
+	for _, f := range t.flying {
+		for _, limit := range [...]time.Duration{t.soft, t.patience(f)} {
+			if left := limit - now.Sub(f.began); left > 0 {
+				next = min(next, left)
+			}
+		}
+	}
+	return next
 }
 
 // take learns from a node that answered.
@@ -175,9 +233,5 @@ func (t *traversal) take(r reached) {
 			t.closest = t.closest[:min(len(t.closest), width)]
 		}
 	}
-	var more []contact
-	for _, node := range r.reply.Nodes[:min(len(r.reply.Nodes), maxPerNode)] {
-		more = append(more, contact{id: id(node.ID), addr: compactAddr(node.Addr.IP, node.Addr.Port)})
-	}
-	t.add(more)
+	t.add(r.reply.nodes())
 }

@@ -111,7 +111,7 @@ func (p *Peer) openNetwork(ctx context.Context) error {
 	p.client, err = swarm.New(ctx, swarm.Config{
 		DataDir:        p.settings.DataDir,
 		Listeners:      p.listeners,
-		DHT:            p.node.Server(),
+		DHT:            p.node,
 		SeedPeers:      p.settings.SeedPeers,
 		AllowPrivate:   p.settings.AllowPrivate,
 		UploadLimit:    int64(p.settings.UploadLimit),

@@ -65,7 +65,7 @@ func New(ctx context.Context, config Config) (*Client, error) {
 	c.library.AddDialer(&peerDialer{allowPrivate: config.AllowPrivate, named: c.named.contains, limit: c.download})
 	c.library.AddListener(peerListener{c.tcp, c.download})
 	if config.DHT != nil {
-		c.library.AddDhtServer(torrent.AnacrolixDhtServerWrapper{Server: config.DHT})
+		c.library.AddDhtServer(dhtServer{config.DHT})
 	}
 	return c, nil
 }

@@ -5,8 +5,6 @@ import (
 	"log/slog"
 	"net/http"
 	"time"
-
-	"github.com/anacrolix/dht/v2"
 )
 
 // OriginPolicy says when pieces are taken from origins.
@@ -41,7 +39,7 @@ type Config struct {
 	// ListenAddr is host:port; port 0 takes a free one. Unused if Listeners are given.
 	ListenAddr string
 	// DHT is the node to find and announce peers with (BEP 5). Default: none. It is not closed.
-	DHT *dht.Server
+	DHT DHT
 	// Trackers to announce to (BEP 3, BEP 15). Default: none.
 	Trackers []string
 	// SeedPeers, host:port each, are connected to for every snapshot and dialled again when lost. They may have private addresses.
