@@ -18,22 +18,16 @@ func (n *Node) Announce(ctx context.Context, hash [20]byte, port uint16, found f
 	ctx, cancel := n.bound(ctx)
 	defer cancel()
 	target := id(hash)
-	start, err := n.startNodes(ctx, target)
-	if err != nil {
-		return fmt.Errorf("announce to the DHT: %w", err)
-	}
-	args := arguments{InfoHash: string(hash[:]), Want: []string{"n4"}}
-	ask := func(ctx context.Context, c contact) (reached, error) { return n.ask(ctx, c, "get_peers", args) }
-	closest, err := n.traverse(ctx, target, start, ask, hasToken, func(r reached) {
+	closest, err := n.walk(ctx, target, "get_peers", arguments{InfoHash: string(hash[:])}, hasToken, func(r reached) {
 		if peers := r.reply.peers(); len(peers) > 0 {
 			found(peers)
 		}
 	})
-	switch {
-	case err != nil:
+	if err != nil {
 		return fmt.Errorf("announce to the DHT: %w", err)
-	case len(closest) == 0:
-		return fmt.Errorf("announce to the DHT: %w: asked %d", ErrNoNodes, len(start))
+	}
+	if len(closest) == 0 {
+		return fmt.Errorf("announce to the DHT: %w: no node gives a token", ErrNotTaken)
 	}
 	return n.announceTo(ctx, closest, hash, port)
 }

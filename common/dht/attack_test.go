@@ -1,9 +1,12 @@
 package dht_test
 
 import (
+	"crypto/ed25519"
 	"errors"
 	"fmt"
+	"math"
 	"math/rand/v2"
+	"net"
 	"strings"
 	"testing"
 	"time"
@@ -21,6 +24,13 @@ func item(rec pointer.Record) dict {
 }
 
 func without(d dict, key string) dict { delete(d, key); return d }
+
+// signed is the fields of a get reply that carries any value, signed.
+func signed(salt string, seq int64, value string) dict {
+	key := testKey()
+	sig := ed25519.Sign(key, fmt.Appendf(nil, "4:salt%d:%s3:seqi%de1:v%s", len(salt), salt, seq, value))
+	return dict{"k": []byte(key.Public().(ed25519.PublicKey)), "seq": seq, "sig": sig, "v": bencode.Bytes(value), "token": "tk"}
+}
 
 func with(d dict, key string, value any) dict { d[key] = value; return d }
 
@@ -46,19 +56,23 @@ func TestHostileRepliesToGet(t *testing.T) {
 		}
 	}
 	for name, reply := range map[string]func(*impostor, krpc.Msg) []byte{
-		"no seq":                  answer(without(item(good), "seq")),
-		"no seq and nothing else": answer(dict{"k": good.Key[:], "token": "t"}),
-		"no value":                answer(without(item(good), "v")),
-		"no signature":            answer(without(item(good), "sig")),
-		"a short signature":       answer(with(item(good), "sig", "abc")),
-		"a forged signature":      answer(item(forged)),
-		"a value of 1006 bytes":   answer(item(large)),
-		"the item of another key": answer(item(other)),
-		"a negative seq":          answer(with(item(good), "seq", -1)),
-		"seq as a string":         answer(with(item(good), "seq", "9")),
-		"seq beyond 64 bits":      answer(with(item(good), "seq", bencode.Bytes("i99999999999999999999e"))),
-		"no token":                answer(without(item(forged), "token")),
-		"a token of a kilobyte":   answer(with(dict{}, "token", strings.Repeat("t", 1024))),
+		"no seq":                       answer(without(item(good), "seq")),
+		"no seq and nothing else":      answer(dict{"k": good.Key[:], "token": "t"}),
+		"no value":                     answer(without(item(good), "v")),
+		"no signature":                 answer(without(item(good), "sig")),
+		"a short signature":            answer(with(item(good), "sig", "abc")),
+		"a forged signature":           answer(item(forged)),
+		"a value of 1006 bytes":        answer(item(large)),
+		"the item of another key":      answer(item(other)),
+		"a signed value of 1001 bytes": answer(signed("daily", 9, "997:"+strings.Repeat("x", 997))),
+		"a signed negative seq":        answer(signed("daily", -1, "2:xx")),
+		"a forged seq of 63 bits":      answer(with(item(forged), "seq", int64(math.MaxInt64))),
+		"the item of another salt":     answer(signed("weekly", 9, "2:xx")),
+		"a negative seq":               answer(with(item(good), "seq", -1)),
+		"seq as a string":              answer(with(item(good), "seq", "9")),
+		"seq beyond 64 bits":           answer(with(item(good), "seq", bencode.Bytes("i99999999999999999999e"))),
+		"no token":                     answer(without(item(forged), "token")),
+		"a token of a kilobyte":        answer(with(dict{}, "token", strings.Repeat("t", 1024))),
 		"no id": func(_ *impostor, q krpc.Msg) []byte {
 			return bencode.MustMarshal(dict{"t": q.T, "y": "r", "r": dict{}})
 		},
@@ -76,9 +90,19 @@ func TestHostileRepliesToGet(t *testing.T) {
 		},
 		"a reply without r":      func(_ *impostor, q krpc.Msg) []byte { return bencode.MustMarshal(dict{"t": q.T, "y": "r"}) },
 		"an address of one byte": func(_ *impostor, q krpc.Msg) []byte { return bencode.MustMarshal(dict{"t": q.T, "y": "r", "ip": "x"}) },
-		"deep nesting":           raw("d1:t%d:%s1:rd1:v"+strings.Repeat("l", 3000)+"%s", 0),
-		"garbage":                func(*impostor, krpc.Msg) []byte { return random(500) },
-		"a packet of 60 kB":      raw("d1:t%d:%s1:y1:r1:z50000:%se", 50000),
+		"cut short":              func(i *impostor, q krpc.Msg) []byte { b := i.result(q, item(good)); return b[:len(b)/2] },
+		"the number of no query": func(i *impostor, q krpc.Msg) []byte { q.T += "x"; return i.result(q, item(sign(t, 9, 1))) },
+		"an empty number":        func(i *impostor, q krpc.Msg) []byte { q.T = ""; return i.result(q, item(sign(t, 9, 1))) },
+		"from another address": func(i *impostor, q krpc.Msg) []byte {
+			conn := listen(t)
+			defer conn.Close()
+			to, _ := i.from.Load().(*net.UDPAddr)
+			_, _ = conn.WriteToUDP(i.result(q, item(sign(t, 9, 1))), to)
+			return nil
+		},
+		"deep nesting":      raw("d1:t%d:%s1:rd1:v"+strings.Repeat("l", 3000)+"%s", 0),
+		"garbage":           func(*impostor, krpc.Msg) []byte { return random(500) },
+		"a packet of 60 kB": raw("d1:t%d:%s1:y1:r1:z50000:%se", 50000),
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -149,6 +173,20 @@ func TestTwoValuesOfOneSeqAreBothFound(t *testing.T) {
 	n := startNode(t, dht.Config{Bootstrap: liars})
 	if records := lookup(t, n); len(records) != 2 || records[0].Seq != 5 || records[1].Seq != 5 {
 		t.Errorf("Lookup = %v, want both values", records)
+	}
+}
+
+// A number that nobody can top, signed: the publisher's doing, and what the resolver's clock is for.
+func TestTheHighestSeqIsHandedOnToBeRefused(t *testing.T) {
+	last := sign(t, math.MaxInt64, 1)
+	liar := newImpostor(t, func(i *impostor, q krpc.Msg) []byte { return i.result(q, item(last)) })
+	n := startNode(t, dht.Config{Bootstrap: []string{liar.addr()}})
+	if records := lookup(t, n); len(records) != 1 || !records[0].Equal(last) {
+		t.Fatalf("Lookup = %v, want %v", records, last)
+	}
+	_, err := pointer.NewResolver(pointer.ResolverConfig{Sources: []pointer.Source{n}}).Resolve(t.Context(), testChannel())
+	if !errors.Is(err, pointer.ErrFuture) {
+		t.Errorf("Resolve = %v, want %v", err, pointer.ErrFuture)
 	}
 }
 
@@ -223,7 +261,7 @@ func TestPutIsNotBelievedWithoutProof(t *testing.T) {
 }
 
 func TestHostilePacketsAreSurvived(t *testing.T) {
-	n := startNode(t, dht.Config{Bootstrap: []string{}})
+	n := startNode(t, dht.Config{Bootstrap: []string{}, MaxItems: 5, MaxTorrents: 5})
 	conn := listen(t)
 	defer conn.Close()
 	packets := []string{
@@ -244,6 +282,14 @@ func TestHostilePacketsAreSurvived(t *testing.T) {
 		"d1:ad2:id20:" + strings.Repeat("n", 20) + "1:vi" + strings.Repeat("9", 900) + "ee1:q3:put1:t1:a1:y1:qe",
 		strings.Repeat("\xff", 9000),
 	}
+	for _, q := range []string{"find_node", "get", "get_peers", "announce_peer", "put"} {
+		for i := range 400 { // each another target, far more than are kept
+			key := fmt.Sprintf("%020d", i)
+			packets = append(packets, string(bencode.MustMarshal(dict{"t": "f", "y": "q", "q": q, "a": dict{
+				"id": key, "target": key, "info_hash": key, "port": 1 + i, "token": "guessed", "v": key, "seq": i,
+			}})))
+		}
+	}
 	for range 2000 {
 		b := make([]byte, rand.IntN(200))
 		for i := range b {
@@ -255,4 +301,35 @@ func TestHostilePacketsAreSurvived(t *testing.T) {
 		send(t, conn, n, []byte(p))
 	}
 	alive(t, n)
+	if got := n.Stats(); got.Items > 0 || got.Torrents > 0 {
+		t.Errorf("%+v, want nothing kept of those without a token", got)
+	}
+}
+
+// Many sources, each with a valid token, announce and put as much as they are let.
+func TestFloodsOfWritesAreBounded(t *testing.T) {
+	n := startNode(t, dht.Config{Bootstrap: []string{}, MaxItems: 50, MaxTorrents: 20})
+	refused := 0
+	for source := range 4 {
+		w := newWriter(t, n)
+		for i := range 50 {
+			key := fmt.Sprintf("%010d%010d", source, i)
+			if code := w.put(dict{"v": key}); code != 0 && code != 202 {
+				t.Fatalf("put = error %d", code)
+			}
+			m, ok := query(t, w.conn, n, "announce_peer", dict{"info_hash": key, "port": 1 + i, "token": w.token})
+			if !ok || m.E != nil && m.E.Code != 202 {
+				t.Fatalf("announce = %+v, %v", m, ok)
+			}
+			if m.E != nil {
+				refused++
+			}
+		}
+	}
+	if got := n.Stats(); got.Items > 50 || got.Torrents > 20 || got.Items == 0 || got.Torrents == 0 {
+		t.Errorf("%+v, want at most 50 items and 20 torrents", got)
+	}
+	if refused == 0 {
+		t.Error("no source was told to stop")
+	}
 }

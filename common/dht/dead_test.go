@@ -67,8 +67,6 @@ func startMortals(t *testing.T, size int) (nodes []*dht.Node, stops []func()) {
 		nodes, stops = append(nodes, n), append(stops, stop)
 		boot = []string{address(nodes[0]).String()}
 	}
-	for i, n := range nodes {
-		eventually(t, func() bool { return n.Stats().Nodes >= size/4 }, "node %d knows only a few others", i)
-	}
+	acquaint(t, nodes)
 	return nodes, stops
 }

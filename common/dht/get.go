@@ -89,16 +89,8 @@ func (n *Node) alone() bool { return len(n.bootstrap) == 0 && len(n.saved) == 0 
 func (n *Node) getOnce(ctx context.Context, ch snapshot.Channel) (*found, error) {
 	f := &found{ch: ch, holds: make(map[netip.AddrPort]pointer.Record)}
 	target := id(pointer.Target(ch))
-	start, err := n.startNodes(ctx, target)
-	if err != nil {
-		return f, err
-	}
-	args := arguments{Target: string(target[:]), Want: []string{"n4"}}
-	ask := func(ctx context.Context, c contact) (reached, error) { return n.ask(ctx, c, "get", args) }
-	f.closest, err = n.traverse(ctx, target, start, ask, hasToken, func(r reached) { n.take(f, r) })
-	if err == nil && f.answers == 0 {
-		err = fmt.Errorf("%w: asked %d", ErrNoNodes, len(start))
-	}
+	var err error
+	f.closest, err = n.walk(ctx, target, "get", arguments{Target: string(target[:])}, hasToken, func(r reached) { n.take(f, r) })
 	return f, err
 }
 

@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -24,6 +25,7 @@ type impostor struct {
 	t    *testing.T
 	conn *net.UDPConn
 	id   string
+	from atomic.Value // *net.UDPAddr of the last query
 
 	mu   sync.Mutex
 	seen []krpc.Msg // queries, in order; guarded by mu
@@ -55,6 +57,7 @@ func (i *impostor) serve(reply func(i *impostor, q krpc.Msg) []byte) {
 		if err := bencode.Unmarshal(b[:n], &q); err != nil || q.Y != "q" {
 			continue
 		}
+		i.from.Store(from)
 		i.mu.Lock()
 		i.seen = append(i.seen, q)
 		i.mu.Unlock()

@@ -77,6 +77,21 @@ func startNetwork(t *testing.T, size int) []*dht.Node {
 	return nodes
 }
 
+// acquaint makes all nodes know each other.
+func acquaint(t *testing.T, nodes []*dht.Node) {
+	t.Helper()
+	for _, n := range nodes {
+		for _, other := range nodes {
+			if other != n {
+				n.Greet(address(other))
+			}
+		}
+	}
+	for i, n := range nodes {
+		eventually(t, func() bool { return n.Stats().Nodes == len(nodes)-1 }, "node %d knows only %d others", i, n.Stats().Nodes)
+	}
+}
+
 func address(n *dht.Node) netip.AddrPort {
 	return n.Addr()
 }

@@ -23,23 +23,34 @@ type ReputResult struct {
 	Newest int64
 }
 
-// Reput keeps rec alive: it puts rec again only while fewer than 6 of the 8 closest nodes (in a
-// smaller network: fewer than all) hold it. Anyone may do so, since the signature is the
-// publisher's; callers that do it regularly add jitter, so that a swarm does not do it at once.
+// Reput keeps rec alive: it looks which 8 nodes closest to the record's target answer, and puts rec to
+// them only while fewer than 6 (in a smaller network: than all) hold it. Anyone may do so, since the
+// signature is the publisher's; callers that do it regularly add jitter, so that a swarm does not do
+// it at once.
 //
 // Errors are those of [Node.Put] except ErrNotReadBack. [ErrNewer] is good news to a follower: look
 // the pointer up.
 func (n *Node) Reput(ctx context.Context, rec pointer.Record) (ReputResult, error) {
-	f, err := n.before(ctx, rec)
-	res := ReputResult{Closest: len(f.closest), Holding: f.holding(rec), Newest: f.newest()}
-	if err == nil && res.Holding < min(holdersWanted, res.Closest) {
-		var stored PutResult
-		res.Put = true
-		stored, err = n.store(ctx, f, rec)
-		res.Stored, res.Newest = stored.Stored, stored.Newest
-	}
+	res, err := n.reput(ctx, rec)
+	n.metrics.reput(ctx, res, err)
 	if err != nil {
 		return res, fmt.Errorf("re-put pointer into the DHT: %w", err)
 	}
 	return res, nil
+}
+
+func (n *Node) reput(ctx context.Context, rec pointer.Record) (ReputResult, error) {
+	f, err := n.before(ctx, rec)
+	res := ReputResult{Closest: len(f.closest), Holding: f.holding(rec), Newest: f.newest()}
+	if err != nil {
+		return res, err
+	}
+	_ = n.items.put(itemOf(rec), nil) // who asks us finds it, whatever happens to the others
+	if res.Holding >= min(holdersWanted, res.Closest) {
+		return res, nil
+	}
+	res.Put = true
+	stored, err := n.store(ctx, f, rec)
+	res.Stored, res.Newest = stored.Stored, stored.Newest
+	return res, err
 }

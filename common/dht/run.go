@@ -3,6 +3,7 @@ package dht
 import (
 	"context"
 	"math/rand/v2"
+	"sync"
 	"time"
 )
 
@@ -18,8 +19,10 @@ const (
 // is closed. Call it once.
 func (n *Node) Run(ctx context.Context) error {
 	ctx, cancel := n.bound(ctx)
+	var wg sync.WaitGroup
+	defer wg.Wait()
 	defer cancel()
-	n.pingAll(ctx, n.saved)
+	wg.Go(func() { n.pingAll(ctx, n.saved) })
 	check, save := time.NewTicker(checkEvery), time.NewTicker(saveEvery)
 	defer check.Stop()
 	defer save.Stop()
@@ -84,33 +87,23 @@ func (j *joining) report(ctx context.Context, err error) {
 	j.joined = err == nil
 }
 
-// refresh walks towards target, which fills the tables on the way.
+// refresh walks towards target, which fills the book on the way.
 func (n *Node) refresh(ctx context.Context, target id) error {
-	start, err := n.startNodes(ctx, target)
-	if err != nil {
-		return err
-	}
-	args := arguments{Target: string(target[:]), Want: []string{"n4"}}
-	ask := func(ctx context.Context, c contact) (reached, error) { return n.ask(ctx, c, "find_node", args) }
-	answers := 0
-	_, err = n.traverse(ctx, target, start, ask, func(reached) bool { return true }, func(reached) { answers++ })
-	if err == nil && answers == 0 {
-		err = ErrNoNodes
-	}
+	_, err := n.walk(ctx, target, "find_node", arguments{Target: string(target[:])},
+		func(reached) bool { return true }, func(reached) {})
 	return err
 }
 
 // pingAll asks nodes whether they are there, a few at a time.
 func (n *Node) pingAll(ctx context.Context, nodes []contact) {
 	slots := make(chan struct{}, 2*parallel)
+	var wg sync.WaitGroup
 	for _, c := range nodes {
 		slots <- struct{}{}
-		go func() {
-			defer func() { <-slots }()
+		wg.Go(func() {
 			n.ping(ctx, c.addr)
-		}()
+			<-slots
+		})
 	}
-	for range cap(slots) { // wait for what was started
-		slots <- struct{}{}
-	}
+	wg.Wait()
 }

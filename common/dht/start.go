@@ -15,13 +15,19 @@ import (
 // bootstrap node that lives.
 var ErrNoNodes = errors.New("no DHT node answers")
 
+// ErrAlone is the reason of ErrNoNodes when there is nobody to ask: no bootstrap node is configured,
+// and nobody has come yet.
+var ErrAlone = errors.New("none is configured or known")
+
 const (
 	// resolveAgain is how long the addresses of bootstrap nodes are believed.
 	resolveAgain = 10 * time.Minute
 	// resolveFor bounds how long they are asked for.
 	resolveFor = 5 * time.Second
-	// enough is how many nodes a traversal begins with before it turns to bootstrap nodes.
+	// enough is how many nodes that answered lately a traversal begins with, without the others.
 	enough = width
+	// maxNear is how many nodes it begins with at most, so many that some live whatever happened.
+	maxNear = 8 * width
 )
 
 // publicRouters are the well-known entry points of the mainline DHT.
@@ -121,15 +127,10 @@ func (hp hostPort) resolve(ctx context.Context, r reach) ([]contact, error) {
 	return nil, err
 }
 
-// startNodes returns nodes from which to walk towards target: those that answered lately; and while
-// they are few, those that answered once (the machine may have slept), those of an earlier run and
-// the bootstrap nodes.
-func (n *Node) startNodes(ctx context.Context, target id) ([]contact, error) {
-	nodes := n.book.closest(target, 2*width, netip.AddrPort{})
-	if len(nodes) >= enough {
-		return nodes, nil
-	}
-	nodes = append(append(nodes, n.book.all()...), n.saved...)
+// anybody returns all nodes that were ever heard of: those that answered once (the machine may have
+// slept), those of an earlier run, which so are asked before they are used, and the bootstrap nodes.
+func (n *Node) anybody(ctx context.Context) ([]contact, error) {
+	nodes := append(n.book.all(), n.saved...)
 	routers, err := n.routers(ctx)
 	nodes = append(nodes, routers...)
 	if len(nodes) == 0 {
@@ -140,7 +141,7 @@ func (n *Node) startNodes(ctx context.Context, target id) ([]contact, error) {
 
 func noNodes(reason error) error {
 	if reason == nil {
-		return fmt.Errorf("%w: none is configured or known", ErrNoNodes)
+		reason = ErrAlone
 	}
 	return fmt.Errorf("%w: %w", ErrNoNodes, reason)
 }

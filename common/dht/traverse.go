@@ -2,6 +2,7 @@ package dht
 
 import (
 	"context"
+	"fmt"
 	"net/netip"
 	"slices"
 	"time"
@@ -9,29 +10,26 @@ import (
 
 const (
 	width     = 8   // how many nodes are responsible for a target (BEP 5: K)
-	parallel  = 8   // queries in flight that are waited for
-	maxFlying = 48  // queries in flight with those that are not
+	parallel  = 8   // queries in flight that may be answered any moment
+	maxFlying = 48  // queries in flight with those that are late
 	maxAsked  = 256 // nodes asked in one traversal, whatever others invent
 	maxQueue  = 512 // nodes waiting to be asked
 )
 
-// askFunc asks one node during a traversal. It runs in goroutines of its own.
-type askFunc func(ctx context.Context, c contact) (reached, error)
-
 // traversal walks towards a target: it asks the closest nodes known for closer ones, until the
 // closest that answer are known (BEP 5). One goroutine owns it.
 //
-// Nodes that do not answer cost little time: after a third of the timeout a query no longer takes
-// one of the places of those in flight, so that more nodes are asked the more are dead, and once
-// enough closest nodes have answered the traversal ends without it. Nodes that were silent lately
-// are asked but never waited for, except when nobody answers at all. A late answer counts as long as
-// the traversal lasts, and enters the book even after it.
+// Nodes that do not answer cost little time: after a twelfth of the timeout a query no longer takes
+// one of the places of those in flight, so that more nodes are asked the more are dead, and after a
+// third the traversal ends without it once enough closest nodes have answered. Nodes that were silent
+// lately are asked but never waited for, except when nobody answers at all. A late answer counts as
+// long as the traversal lasts, and enters the book even after it.
 type traversal struct {
 	target   id
 	own      id
 	reach    reach
 	timeout  time.Duration             // of one query
-	soft     time.Duration             // after which it no longer holds up others
+	soft     time.Duration             // after which it no longer holds up the end
 	isSilent func(netip.AddrPort) bool // whether a node did not answer lately
 	counts   func(reached) bool        // whether a node that answered is fit to be among the closest
 	seen     map[netip.AddrPort]struct{}
@@ -56,25 +54,52 @@ type answer struct {
 	ok bool
 }
 
-// traverse walks towards target from the nodes start and returns the closest that answered and
-// count. It hands every answer to visit, from this goroutine. It may return what it has beside
-// ctx's error.
-func (n *Node) traverse(ctx context.Context, target id, start []contact, ask askFunc,
-	counts func(reached) bool, visit func(reached),
+// walk asks the nodes closest to target the query q, and returns the closest that answered and count.
+// It hands every answer to visit, from this goroutine. It may return what it has beside ctx's error;
+// other errors wrap [ErrNoNodes].
+func (n *Node) walk(ctx context.Context, target id, q string, args arguments, counts func(reached) bool,
+	visit func(reached),
 ) ([]reached, error) {
-	t := newTraversal(target, n.id, n.socket.reach, counts)
-	t.timeout, t.soft, t.isSilent = n.cfg.QueryTimeout, n.cfg.soft(), n.book.isSilent
-	t.add(start)
-	answers := make(chan answer, maxAsked) // nobody has to read it to the end
-	launch := func(c contact) {
-		n.spawn(func() { // beyond this traversal, for the book's sake
-			r, err := ask(n.ctx, c)
+	args.Want = []string{"n4"} // BEP 32
+	from := func(start []contact) (*traversal, error) {
+		t := newTraversal(target, n.id, n.socket.reach, counts)
+		t.timeout, t.soft, t.isSilent = n.cfg.QueryTimeout, n.cfg.soft(), n.book.isSilent
+		t.add(start)
+		return t, t.run(ctx, n.launcher(q, args), visit)
+	}
+	if near := n.book.closest(target, maxNear, netip.AddrPort{}); len(near) >= enough {
+		if t, err := from(near); err != nil || t.answered > 0 {
+			return t.closest, err
+		}
+	}
+	start, err := n.anybody(ctx)
+	if err != nil {
+		return nil, err
+	}
+	t, err := from(start)
+	if err == nil && t.answered == 0 {
+		err = fmt.Errorf("%w: asked %d", ErrNoNodes, t.asked)
+	}
+	return t.closest, err
+}
+
+// launcher starts queries of a traversal. They go on after its end, so that a late answer still enters
+// the book; and so nobody has to take all answers.
+func (n *Node) launcher(q string, args arguments) launcher {
+	answers := make(chan answer, maxAsked)
+	return launcher{answers: answers, ask: func(c contact) {
+		n.spawn(func() {
+			r, err := n.ask(n.ctx, c, q, args)
 			r.addr = c.addr
 			answers <- answer{reached: r, ok: err == nil}
 		})
-	}
-	err := t.run(ctx, launch, answers, visit)
-	return t.closest, err
+	}}
+}
+
+// launcher sends queries and receives their answers.
+type launcher struct {
+	ask     func(contact)
+	answers <-chan answer
 }
 
 func newTraversal(target, own id, r reach, counts func(reached) bool) *traversal {
@@ -85,7 +110,7 @@ func newTraversal(target, own id, r reach, counts func(reached) bool) *traversal
 	}
 }
 
-func (t *traversal) run(ctx context.Context, launch func(contact), answers <-chan answer, visit func(reached)) error {
+func (t *traversal) run(ctx context.Context, l launcher, visit func(reached)) error {
 	wake := time.NewTimer(0)
 	defer wake.Stop()
 	for {
@@ -96,7 +121,7 @@ func (t *traversal) run(ctx context.Context, launch func(contact), answers <-cha
 				break
 			}
 			t.flying[c.addr] = flight{contact: c, began: now, silent: t.isSilent(c.addr)}
-			launch(c)
+			l.ask(c)
 		}
 		if t.settled(now) {
 			return nil
@@ -106,7 +131,7 @@ func (t *traversal) run(ctx context.Context, launch func(contact), answers <-cha
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		case <-wake.C:
-		case a := <-answers:
+		case a := <-l.answers:
 			delete(t.flying, a.addr)
 			if a.ok {
 				t.answered++
@@ -161,7 +186,7 @@ func (t *traversal) next(now time.Time) (contact, bool) {
 	}
 	fresh := 0
 	for _, f := range t.flying {
-		if !f.silent && now.Sub(f.began) < t.soft {
+		if !f.silent && now.Sub(f.began) < t.hedge() {
 			fresh++
 		}
 	}
@@ -173,6 +198,9 @@ func (t *traversal) next(now time.Time) (contact, bool) {
 	t.asked++
 	return c, true
 }
+
+// hedge is after how long another node is asked beside one that has not answered.
+func (t *traversal) hedge() time.Duration { return t.timeout / 12 }
 
 // canLaunch reports whether there is somebody left to ask.
 func (t *traversal) canLaunch() bool {
@@ -215,7 +243,7 @@ func (t *traversal) patience(f flight) time.Duration {
 func (t *traversal) nextChange(now time.Time) time.Duration {
 	next := t.timeout
 	for _, f := range t.flying {
-		for _, limit := range [...]time.Duration{t.soft, t.patience(f)} {
+		for _, limit := range [...]time.Duration{t.hedge(), t.patience(f)} {
 			if left := limit - now.Sub(f.began); left > 0 {
 				next = min(next, left)
 			}
