@@ -53,6 +53,7 @@ const (
 // settings are those of package peer, with the defaults of this command.
 func (c *Config) settings() peer.Settings {
 	s := c.Settings
+	s.Brief = c.Once
 	if s.OriginPatience == 0 {
 		s.OriginPatience = patienceDaemon
 		if c.Once {

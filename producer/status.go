@@ -131,7 +131,7 @@ func (v *statusView) openDHT(ctx context.Context, cfg StatusConfig, log *slog.Lo
 	if err != nil {
 		return fmt.Errorf("LISTEN_ADDR: %w", err)
 	}
-	v.node, err = dht.New(dht.Config{Conn: conn, Bootstrap: cfg.DHTBootstrap, Private: cfg.AllowPrivate, Log: log})
+	v.node, err = dht.New(dht.Config{Conn: conn, Bootstrap: cfg.DHTBootstrap, Private: cfg.AllowPrivate, ReadOnly: true, Log: log})
 	if err != nil {
 		return errors.Join(err, conn.Close())
 	}

@@ -2,6 +2,7 @@ package dht
 
 import (
 	"net/netip"
+	"time"
 
 	"snapswarm/common/pointer"
 	"snapswarm/common/snapshot"
@@ -78,6 +79,23 @@ func Hearer(ch snapshot.Channel) func(packet []byte) (valid, nodes int) {
 // SendTo sends bytes from the node's socket.
 func (n *Node) SendTo(b []byte, addr netip.AddrPort) error {
 	return n.socket.send(b, addr)
+}
+
+// KeptPeers lets so many peers announce themselves for each of so many torrents to a store of limit
+// torrents, and returns how many it says that it keeps, and how many are found in it.
+func KeptPeers(limit, torrents, peers int) (kept, found int) {
+	s := newPeerStore(limit, time.Now)
+	for hash := range torrents {
+		for port := range peers {
+			s.add(id{1, byte(hash)}, netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 0, 0, 1}), uint16(port+1)))
+		}
+	}
+	for hash := range torrents {
+		if e := s.byHash[id{1, byte(hash)}]; e != nil {
+			found += len(e.Value.(*swarm).peers)
+		}
+	}
+	return s.count, found
 }
 
 // Queued is how many of the addresses a traversal would ask.

@@ -13,10 +13,13 @@ const (
 	// maxPeersPerHash and maxPeersReturned bound what one torrent takes of memory and of a reply.
 	maxPeersPerHash  = 200
 	maxPeersReturned = 50
+	// meanPeers is how many peers a torrent may have when all that are kept are counted: few have many.
+	meanPeers = 10
 )
 
 // peerStore keeps the peers that others announced here, for [peerTTL], at most [maxPeersPerHash] of
-// each torrent and so many torrents. When it is full, the torrent announced least recently goes.
+// each torrent, so many torrents, and [meanPeers] times as many peers of all. When it is full, the
+// torrent announced least recently goes.
 type peerStore struct {
 	max int
 	now func() time.Time
@@ -24,6 +27,7 @@ type peerStore struct {
 	mu     sync.Mutex
 	byHash map[id]*list.Element // of *swarm; guarded by mu
 	order  *list.List           // least recently announced in front; guarded by mu
+	count  int                  // peers of all torrents; guarded by mu
 }
 
 // swarm is the peers of one torrent.
@@ -53,18 +57,28 @@ func (s *peerStore) add(hash id, peer netip.AddrPort) {
 	s.order.MoveToBack(e)
 	sw := e.Value.(*swarm)
 	sw.last = s.now()
-	sw.add(peer)
+	if _, known := sw.peers[peer]; !known {
+		s.makeRoom(e)
+		s.count++
+	}
+	sw.peers[peer] = sw.last
 }
 
-// add notes addr, in the place of any other one when the swarm is full.
-func (sw *swarm) add(addr netip.AddrPort) {
-	if _, known := sw.peers[addr]; !known && len(sw.peers) >= maxPeersPerHash {
-		for other := range sw.peers {
-			delete(sw.peers, other)
-			break
-		}
+// makeRoom lets another peer enter the swarm in e, in the place of any other one of it when that is
+// full, and of other torrents when everything is. Caller holds s.mu.
+func (s *peerStore) makeRoom(e *list.Element) {
+	for s.count >= s.max*meanPeers && s.order.Front() != e {
+		s.remove(s.order.Front())
 	}
-	sw.peers[addr] = sw.last
+	sw := e.Value.(*swarm)
+	if len(sw.peers) < maxPeersPerHash && s.count < s.max*meanPeers {
+		return
+	}
+	for other := range sw.peers {
+		delete(sw.peers, other)
+		s.count--
+		return
+	}
 }
 
 // get returns some of the peers of a torrent, at random.
@@ -81,6 +95,7 @@ func (s *peerStore) get(hash id) []netip.AddrPort {
 	for addr, at := range sw.peers { // Go's maps iterate from a random place
 		if s.now().Sub(at) >= peerTTL {
 			delete(sw.peers, addr)
+			s.count--
 			continue
 		}
 		if len(peers) < maxPeersReturned {
@@ -110,6 +125,8 @@ func (s *peerStore) expire() {
 
 // remove forgets a torrent. Caller holds s.mu.
 func (s *peerStore) remove(e *list.Element) {
-	delete(s.byHash, e.Value.(*swarm).hash)
+	sw := e.Value.(*swarm)
+	s.count -= len(sw.peers)
+	delete(s.byHash, sw.hash)
 	s.order.Remove(e)
 }

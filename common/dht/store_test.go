@@ -243,6 +243,21 @@ func TestPeersExpireAndAreBounded(t *testing.T) {
 	}
 }
 
+func TestPeersOfAllTorrentsAreBounded(t *testing.T) {
+	for _, c := range []struct{ limit, torrents, peers, want int }{
+		{10, 3, 5, 15},
+		{10, 20, 5, 50},     // torrents are too many
+		{10, 5, 60, 100},    // peers are
+		{1, 1, 50, 10},      // of the only torrent
+		{1000, 2, 300, 400}, // of each torrent
+	} {
+		kept, found := dht.KeptPeers(c.limit, c.torrents, c.peers)
+		if kept != found || kept > c.want || kept < c.want-60 {
+			t.Errorf("%+v: keeps %d peers, counts %d, want at most %d", c, found, kept, c.want)
+		}
+	}
+}
+
 func TestRepliesListTheClosestNodes(t *testing.T) {
 	nodes := startNetwork(t, 20)
 	for i, n := range nodes {

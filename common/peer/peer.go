@@ -102,8 +102,9 @@ func (p *Peer) openNetwork(ctx context.Context) error {
 		Bootstrap: p.settings.DHTBootstrap,
 		StateDir:  filepath.Join(p.settings.DataDir, "dht"),
 		// A DHT is public or private, never both: the public routers lead to the public one.
-		Private: p.settings.AllowPrivate && p.settings.DHTBootstrap != nil,
-		Log:     p.log,
+		Private:  p.settings.AllowPrivate && p.settings.DHTBootstrap != nil,
+		ReadOnly: p.settings.Brief,
+		Log:      p.log,
 	})
 	if err != nil {
 		return fmt.Errorf("start DHT node: %w", err)
@@ -232,9 +233,14 @@ func (p *Peer) PutPointer(ctx context.Context, rec pointer.Record) (dht.PutResul
 	return p.node.Put(ctx, rec)
 }
 
-// Reput stores rec in the DHT again if too few of the nodes responsible for it still hold it.
+// Reput stores rec in the DHT again if too few of the nodes responsible for it still hold it. It is no error that there is no
+// DHT to be reached by configuration, nor that the DHT holds a newer record: the next Resolve finds it.
 func (p *Peer) Reput(ctx context.Context, rec pointer.Record) (dht.ReputResult, error) {
-	return p.node.Reput(ctx, rec)
+	res, err := p.node.Reput(ctx, rec)
+	if errors.Is(err, dht.ErrAlone) || errors.Is(err, dht.ErrNewer) {
+		err = nil
+	}
+	return res, err
 }
 
 // DHTNodes is the number of DHT nodes that answered lately.

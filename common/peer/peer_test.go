@@ -191,6 +191,13 @@ func TestAPointerFromTheBucketReachesTheDHT(t *testing.T) {
 	}
 }
 
+func TestReputWithoutADHTIsNoError(t *testing.T) {
+	res, err := join(t, settings(t.TempDir())).Reput(t.Context(), publish(t, "http://127.0.0.1:1").record)
+	if err != nil || res.Put {
+		t.Errorf("Reput of a process with DHT_BOOTSTRAP=none = %+v, %v, want nothing done and no error", res, err)
+	}
+}
+
 // put stores the record in the seeder's node, from the leech, which never looks into its own store.
 func put(t *testing.T, p *peer.Peer, rec pointer.Record) {
 	t.Helper()

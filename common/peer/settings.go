@@ -21,6 +21,9 @@ type Settings struct {
 	DownloadLimit  daemon.Rate        `env:"DOWNLOAD_LIMIT" envDefault:"0" group:"Network" value:"RATE" help:"most that is fetched from peers and buckets; 0: no limit"`
 	OriginPolicy   swarm.OriginPolicy `env:"ORIGIN_POLICY" envDefault:"shared" group:"Network" value:"POLICY" help:"shared: take from the bucket what no peer has; always: whatever is missing; never"`
 	OriginPatience time.Duration      `env:"ORIGIN_PATIENCE" envDefault:"0" group:"Network" help:"time without progress after which the bucket is used regardless of peers; 0: the command's own default"`
+
+	// Brief is set by commands that end in a moment: DHT nodes need not remember them.
+	Brief bool
 }
 
 // Wanted are the channels that the settings name, checked.

@@ -127,6 +127,13 @@ type fakePeer struct {
 	held     []*fakeCopy
 	resolved []time.Time
 	reputs   []time.Time
+	dht      map[snapshot.Channel]dhtItem // what a DHT would hold
+}
+
+// dhtItem is a record that the DHT forgets two hours after it was last put (BEP 44).
+type dhtItem struct {
+	record pointer.Record
+	put    time.Time
 }
 
 func newFakePeer(t *testing.T, publishers ...*publisher) *fakePeer {
@@ -134,6 +141,7 @@ func newFakePeer(t *testing.T, publishers ...*publisher) *fakePeer {
 	p := &fakePeer{
 		dir: t.TempDir(), publishers: map[snapshot.Channel]*publisher{},
 		answer: map[snapshot.Channel]pointer.Record{}, accepted: map[snapshot.Channel]pointer.Record{},
+		dht: map[snapshot.Channel]dhtItem{},
 	}
 	for _, pub := range publishers {
 		p.publishers[pub.channel] = pub
@@ -181,9 +189,21 @@ func (p *fakePeer) Newest(ch snapshot.Channel) (pointer.Record, bool) {
 	return rec, ok
 }
 
-func (p *fakePeer) Reput(context.Context, pointer.Record) error {
-	p.set(func() { p.reputs = append(p.reputs, time.Now()) })
+func (p *fakePeer) Reput(_ context.Context, rec pointer.Record) error {
+	p.set(func() {
+		p.reputs = append(p.reputs, time.Now())
+		p.dht[rec.Channel()] = dhtItem{rec, time.Now()}
+	})
 	return nil
+}
+
+// inDHT is the record of ch that a newcomer finds who knows nothing but the DHT; ok is false when there is none.
+func (p *fakePeer) inDHT(ch snapshot.Channel) (rec pointer.Record, ok bool) {
+	p.set(func() {
+		item := p.dht[ch]
+		rec, ok = item.record, !item.put.IsZero() && time.Since(item.put) < 2*time.Hour
+	})
+	return rec, ok
 }
 
 func (p *fakePeer) Open(ctx context.Context, ch snapshot.Channel, rec pointer.Record) (follow.Copy, error) {

@@ -319,6 +319,37 @@ func TestPassesThePointerOn(t *testing.T) {
 	})
 }
 
+// The publisher puts its pointer once and dies, bucket and all. The DHT forgets after two hours what nobody puts again; a
+// mirror keeps the channel findable until the pointer expires, and after it.
+func TestAChannelOutlivesItsPublisher(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		pub := newPublisher(t, "daily")
+		peer := newFakePeer(t, pub)
+		m := run(t, peer)
+		one := m.complete(t, pub, "one")
+		rec, _ := peer.Newest(pub.channel)
+		if err := peer.Reput(t.Context(), rec); err != nil { // the publisher's own
+			t.Fatal(err)
+		}
+		peer.set(func() { peer.failure = pointer.ErrNotFound })
+		died := time.Now()
+		for step := 1; time.Since(died) < pub.ttl+24*time.Hour; step++ {
+			pass(10 * time.Minute)
+			if got, ok := peer.inDHT(pub.channel); !ok || !got.Equal(rec) {
+				t.Fatalf("%v after the publisher died, its pointer is not in the DHT", time.Since(died))
+			}
+			if step%(6*24) == 0 {
+				m.wantHeld(t, one)
+			}
+		}
+		m.stop()
+		pass(3 * time.Hour)
+		if _, ok := peer.inDHT(pub.channel); ok {
+			t.Error("the pointer is in the DHT though nobody puts it")
+		}
+	})
+}
+
 func TestARestartNeedsNobody(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		pub := newPublisher(t, "daily")
