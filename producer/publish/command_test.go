@@ -24,7 +24,7 @@ func TestTheSnapshotCommandDoesNotOutliveTheProducer(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer pipe.Close()
-	producer := exec.Command(os.Args[0])
+	producer := exec.CommandContext(t.Context(), os.Args[0])
 	producer.Env = append(os.Environ(), benchJob+"=command", benchSource+"="+fifo)
 	if err := producer.Start(); err != nil {
 		t.Fatal(err)

@@ -26,7 +26,7 @@ func newGuard() (*guard, error) {
 	if err != nil {
 		return nil, fmt.Errorf("guard of the snapshot command: %w", err)
 	}
-	process := exec.Command("sh", "-c", guardScript, "snapshot-command-guard") // how ps shows it
+	process := exec.Command("sh", "-c", guardScript, "snapshot-command-guard") //nolint:noctx // released by its owner, after the group was signalled
 	process.Env = []string{"PATH=" + os.Getenv("PATH")}
 	process.Stdin = stdin
 	process.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
