@@ -7,8 +7,10 @@ import (
 	"net/netip"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
+	"github.com/anacrolix/dht/v2"
 	"github.com/anacrolix/torrent"
 )
 
@@ -42,6 +44,8 @@ type discovery struct {
 	ctx    context.Context
 	cancel context.CancelFunc
 	wg     sync.WaitGroup
+
+	announced atomic.Bool // to the DHT, once at least
 }
 
 func newDiscovery(c *Client, handle *torrent.Torrent, peers []string) *discovery {
@@ -58,9 +62,18 @@ func (d *discovery) start() {
 	}
 }
 
-// alone reports whether no way is known to find a peer.
+// alone reports whether no way is known to find a peer: a DHT node that knows no other one, even after it tried, is none.
 func (d *discovery) alone() bool {
-	return len(d.peers) == 0 && len(d.client.library.DhtServers()) == 0 && len(d.client.config.Trackers) == 0
+	if len(d.peers) > 0 || len(d.client.config.Trackers) > 0 {
+		return false
+	}
+	for _, server := range d.client.library.DhtServers() {
+		stats, ok := server.Stats().(dht.ServerStats)
+		if !ok || stats.Nodes > 0 || !d.announced.Load() {
+			return false
+		}
+	}
+	return true
 }
 
 func (d *discovery) stop() {
@@ -155,6 +168,7 @@ func (d *discovery) announce() {
 	t := d.client.config.tuning
 	for n := 1; ; n++ {
 		d.announceOnce()
+		d.announced.Store(true)
 		wait := t.announce.delay(n, rng)
 		if d.handle.Stats().ActivePeers > 0 && n > 1 {
 			wait = t.announceSettled - time.Duration(rng.Int64N(int64(t.announceSettled/4)))

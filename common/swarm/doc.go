@@ -11,7 +11,8 @@
 //   - Origins. The library's webseed scheduler makes every client fetch everything from the origin and drops pieces for good after
 //     one 404. Here a piece is taken from an origin if no connected peer has it and this client is the one elected for it, or after
 //     a patience without progress; bytes are hashed in memory before they touch the file; failures are retried for ever,
-//     with growing delays per origin.
+//     with growing delays per origin. Of several, the one that behaves best and answers soonest is asked. Before an origin is relied on
+//     for more than 2 GiB, it is asked for the file's last byte: some proxies and caches serve no ranges that deep.
 //   - Formats. Torrents may be v1, hybrid or v2 only. Of a hybrid, the library looks at the SHA-1 alone; here each piece must also be
 //     what the SHA-256 tree says, wherever it came from, if the tree's layer is known: it comes with a .torrent, or from a peer that
 //     speaks v2 and has everything.

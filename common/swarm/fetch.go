@@ -53,7 +53,8 @@ func (f *fetcher) fetch(ctx context.Context, url string, r run) error {
 	watch := time.AfterFunc(f.idle, func() { cancel(errStalled) })
 	defer watch.Stop()
 
-	body, err := f.request(reqCtx, url, r)
+	first, last := f.span(r)
+	body, err := f.request(reqCtx, url, first, last)
 	if err != nil {
 		return f.explain(reqCtx, url, err)
 	}
@@ -75,9 +76,8 @@ func (f *fetcher) fetch(ctx context.Context, url string, r run) error {
 	return nil
 }
 
-// request opens the body that begins at the first byte of r.
-func (f *fetcher) request(ctx context.Context, url string, r run) (io.ReadCloser, error) {
-	first, last := f.span(r)
+// request opens the body that has the bytes first to last, and may have more.
+func (f *fetcher) request(ctx context.Context, url string, first, last int64) (io.ReadCloser, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
 		return nil, &fetchError{result: fetchRefused, err: err}
@@ -126,6 +126,8 @@ func (f *fetcher) checkResponse(res *http.Response, first, last int64) *fetchErr
 		return &fetchError{result: fetchBusy, retryAfter: after, err: fmt.Errorf("answered %s", res.Status)}
 	case code >= http.StatusInternalServerError:
 		return &fetchError{result: fetchServerError, err: fmt.Errorf("answered %s", res.Status)}
+	case code == http.StatusRequestedRangeNotSatisfiable:
+		return &fetchError{result: fetchUnsatisfied, err: fmt.Errorf("answered %s", res.Status)}
 	default:
 		return &fetchError{result: fetchRefused, err: fmt.Errorf("answered %s", res.Status)}
 	}

@@ -21,8 +21,12 @@ type flight struct {
 	run       run
 	origin    *origin
 	started   time.Time
-	urgent    bool // for readers
-	stuck     bool // peers may bring its pieces as well
+	urgent    bool      // for readers
+	stuck     bool      // peers may bring its pieces as well
+	sounds    bool      // finds out first how deep the origin's ranges are
+	depth     int64     // what it found; 0: nothing
+	asked     time.Time // for the pieces
+	cancel    context.CancelFunc
 	delivered atomic.Int32
 	err       error
 }
@@ -73,21 +77,24 @@ func (l *loop) wanted(i int) bool {
 func (l *loop) fetch(now time.Time) {
 	peers, held := l.peers()
 	for _, i := range l.urgent(now, held) {
-		if l.flights.urgent >= urgentSlots || !l.launch(now, run{i, 1}, true) {
+		if l.flights.urgent >= urgentSlots {
 			break
 		}
+		l.launch(now, run{i, 1}, true)
 	}
+	depth := l.origins.depth(now)
 	runs := l.schedule.pick(view{
 		now: now, started: l.started, lastProgress: l.lastProgress, lastPeers: l.lastPeers,
 		inFlight: l.flights.n - l.flights.urgent,
-		wanted:   l.wanted, held: held, peers: peers,
+		wanted:   func(i int) bool { return l.wanted(i) && l.behind(i) <= depth }, held: held, peers: peers,
 	})
 	for _, r := range runs {
-		if !l.launch(now, r, false) {
-			return
-		}
+		l.launch(now, r, false)
 	}
 }
+
+// behind is the offset behind piece i.
+func (l *loop) behind(i int) int64 { return l.s.file.offset(i) + l.s.torrent.PieceSize(i) }
 
 // urgent is what readers need and peers do not bring: what they wait for, then what they come to next.
 func (l *loop) urgent(now time.Time, held pieceSet) []int {
@@ -111,16 +118,17 @@ func (l *loop) urgent(now time.Time, held pieceSet) []int {
 	return pieces
 }
 
-// launch starts a request and reports false if no origin may be asked now.
-func (l *loop) launch(now time.Time, r run, urgent bool) bool {
+// launch starts a request, if an origin may be asked now.
+func (l *loop) launch(now time.Time, r run, urgent bool) {
 	if l.flights.byPiece[r.first] != nil {
-		return true // an urgent one took it a moment ago
+		return // an urgent one took it a moment ago
 	}
-	o := l.origins.choose(now)
+	o := l.origins.choose(now, l.behind(r.first+r.n-1))
 	if o == nil {
-		return false
+		return
 	}
-	f := &flight{run: r, origin: o, started: now, urgent: urgent}
+	ctx, cancel := context.WithCancel(l.s.ctx)
+	f := &flight{run: r, origin: o, started: now, urgent: urgent, sounds: !o.sounded, cancel: cancel}
 	o.inFlight++
 	l.flights.add(f)
 	for i := r.first; i < r.first+r.n; i++ {
@@ -128,10 +136,39 @@ func (l *loop) launch(now time.Time, r run, urgent bool) bool {
 	}
 	fetcher := l.fetcher(f)
 	l.s.wg.Go(func() {
-		f.err = fetcher.fetch(l.s.ctx, o.url, r)
+		f.err = fetcher.fly(ctx, f)
+		cancel()
 		l.results <- f // the loop takes results until all have come
 	})
-	return true
+}
+
+// fly sounds the origin if that has to be done, and fetches.
+func (f *fetcher) fly(ctx context.Context, to *flight) error {
+	if to.sounds {
+		var err error
+		if to.depth, err = f.sound(ctx, to.origin.url); err != nil {
+			return err
+		}
+		if _, last := f.span(to.run); last >= to.depth {
+			return &fetchError{result: fetchShallow, err: errShallow}
+		}
+	}
+	to.asked = time.Now()
+	return f.fetch(ctx, to.origin.url, to.run)
+}
+
+// abandon ends a request whose pieces peers have brought meanwhile.
+func (l *loop) abandon(piece int) {
+	f := l.flights.byPiece[piece]
+	if f == nil || !f.stuck && !f.urgent {
+		return
+	}
+	for i := f.run.first; i < f.run.first+f.run.n; i++ {
+		if !l.s.file.has(i) {
+			return
+		}
+	}
+	f.cancel()
 }
 
 func (l *loop) fetcher(f *flight) *fetcher {
@@ -166,12 +203,29 @@ func (s *Snapshot) commit(ctx context.Context, i int, b []byte) error {
 func (l *loop) landed(f *flight) {
 	l.flights.remove(f)
 	f.origin.inFlight--
+	l.sounded(f)
+	if f.err == nil {
+		first, last := f.run.first, f.run.first+f.run.n-1
+		f.origin.timed(time.Since(f.asked), l.behind(last)-l.s.file.offset(first))
+	}
 	for n := range f.delivered.Load() {
 		l.origins.succeeded(f.origin, l.s.torrent.PieceSize(f.run.first+int(n)))
 	}
 	l.judge(f)
 	for i := f.run.first; i < f.run.first+f.run.n; i++ {
 		l.prioritise(i)
+	}
+}
+
+// sounded takes note of how deep the origin's ranges are.
+func (l *loop) sounded(f *flight) {
+	if f.depth == 0 {
+		return
+	}
+	l.origins.reaches(f.origin, f.depth, time.Now())
+	if f.depth < l.s.torrent.Length {
+		l.s.client.log.Warn("origin does not serve ranges of the whole file; the rest comes from others",
+			"origin", f.origin.url, "file", l.s.file.path, "up to", f.depth, "of", l.s.torrent.Length)
 	}
 }
 
@@ -186,6 +240,9 @@ func (l *loop) judge(f *flight) {
 	case !errors.As(f.err, &e): // the disk, or the snapshot's end
 		return
 	case e.result == fetchCancelled:
+		return
+	case e.result == fetchShallow:
+		c.metrics.originRequest(e.result)
 		return
 	}
 	c.metrics.originRequest(e.result)

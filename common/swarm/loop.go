@@ -46,7 +46,7 @@ func newLoop(s *Snapshot) *loop {
 		waiters: make(map[int]*waiting),
 		asked:   make(map[int]int),
 		flights: flights{byPiece: make(map[int]*flight)},
-		origins: originSet{rng: newRand(), backoff: c.config.tuning.backoff, penance: c.config.tuning.penance},
+		origins: originSet{length: s.torrent.Length, rng: newRand(), backoff: c.config.tuning.backoff, penance: c.config.tuning.penance},
 	}
 	length := min(s.torrent.PieceLength, s.torrent.Length)
 	l.buffers.New = func() any {
@@ -73,9 +73,6 @@ func (l *loop) post(f func()) {
 func (l *loop) begin(o AddOptions) {
 	l.started = time.Now()
 	l.lastProgress, l.lastPeers = l.started, l.started
-	if l.s.find.alone() {
-		l.schedule.grace = 0
-	}
 	l.origins.set(o.Origins)
 	if o.Background {
 		l.startAll()
@@ -123,6 +120,7 @@ func (l *loop) piecesChanged() {
 		}
 		if l.s.file.has(e.piece) {
 			l.answer(e.piece, nil)
+			l.abandon(e.piece)
 		}
 	}
 	l.s.noteCompletion()
@@ -139,6 +137,9 @@ func (l *loop) decide(now time.Time) {
 		return
 	}
 	l.releaseStuck(now)
+	if l.s.find.alone() {
+		l.schedule.grace = 0 // nobody to wait for
+	}
 	if l.fetches() {
 		l.fetch(now)
 	}

@@ -18,6 +18,8 @@ const (
 	fetchTruncated    fetchResult = "truncated"
 	fetchIgnoresRange fetchResult = "ignoresrange"
 	fetchWrongBytes   fetchResult = "wrongbytes"
+	fetchUnsatisfied  fetchResult = "unsatisfied" // 416
+	fetchShallow      fetchResult = "shallow"     // not asked: beyond the ranges it serves
 	fetchCancelled    fetchResult = "cancelled"
 )
 
@@ -36,9 +38,15 @@ func (e *fetchError) Unwrap() error { return e.err }
 
 // origin is one URL of the file and how it has behaved.
 type origin struct {
-	url       string
-	inFlight  int
-	failures  int // in a row
+	url      string
+	inFlight int
+	// depth is how many bytes, from the file's beginning, it serves ranges of; known once it was sounded, until soundAt.
+	depth     int64
+	sounded   bool
+	soundAt   time.Time
+	soundings int     // in a row that did not reach the end
+	pace      float64 // seconds a byte takes in one request, smoothed; 0: not asked yet
+	failures  int     // in a row
 	offences  int
 	good      int // pieces since the last offence was forgiven
 	failedAt  time.Time
@@ -49,8 +57,9 @@ type origin struct {
 
 // originSet chooses among origins. It does no I/O and reads no clock.
 type originSet struct {
-	list []*origin
-	rng  *rand.Rand
+	list   []*origin
+	rng    *rand.Rand
+	length int64 // of the file
 	// The delays after failures in a row, and after lies.
 	backoff, penance backoffRange
 }
@@ -90,27 +99,93 @@ func (s *originSet) set(urls []string) {
 		seen[u] = true
 		o := old[u]
 		if o == nil {
-			o = &origin{url: u}
+			o = &origin{url: u, depth: s.length, sounded: s.length <= shallow}
 		}
 		s.list = append(s.list, o)
 	}
 }
 
-// choose returns the origin to ask next, or nil if all are to be left alone now. One that failed last time is asked one thing at
-// a time.
-func (s *originSet) choose(now time.Time) *origin {
+// choose returns the origin to ask next for bytes before end, or nil if all are to be left alone now. One that failed last time,
+// or has not been sounded, is asked one thing at a time.
+func (s *originSet) choose(now time.Time, end int64) *origin {
+	s.doubt(now)
 	var best *origin
 	for _, i := range s.rng.Perm(len(s.list)) {
-		o := s.list[i]
-		if now.Before(o.retryAt) || (o.failures > 0 && o.inFlight > 0) {
-			continue
-		}
-		if best == nil || o.failures+o.offences < best.failures+best.offences ||
-			o.failures+o.offences == best.failures+best.offences && o.inFlight < best.inFlight {
+		if o := s.list[i]; s.free(o, now, end) && (best == nil || o.better(best)) {
 			best = o
 		}
 	}
 	return best
+}
+
+// doubt lets origins that did not reach the end be sounded again when it is time.
+func (s *originSet) doubt(now time.Time) {
+	for _, o := range s.list {
+		if o.sounded && o.depth < s.length && !now.Before(o.soundAt) {
+			o.sounded = false
+		}
+	}
+}
+
+func (s *originSet) free(o *origin, now time.Time, end int64) bool {
+	switch {
+	case now.Before(o.retryAt):
+		return false
+	case o.failures > 0 || !o.sounded:
+		return o.inFlight == 0
+	}
+	return end <= o.depth
+}
+
+// better prefers who has behaved better, then who is expected to be done with one more request sooner. Whoever is unknown is tried.
+func (o *origin) better(than *origin) bool {
+	if a, b := o.failures+o.offences, than.failures+than.offences; a != b {
+		return a < b
+	}
+	if a, b := o.pace*float64(o.inFlight+1), than.pace*float64(than.inFlight+1); a != b {
+		return a < b
+	}
+	return o.inFlight < than.inFlight
+}
+
+// paceMemory is how many requests pace is smoothed over.
+const paceMemory = 4
+
+// timed takes note of how long a request for so many bytes took that ended well.
+func (o *origin) timed(took time.Duration, bytes int64) {
+	pace := took.Seconds() / float64(bytes)
+	if o.pace == 0 {
+		o.pace = pace
+		return
+	}
+	o.pace += (pace - o.pace) / paceMemory
+}
+
+// reaches takes note of the depth that a sounding found. One that is not the whole file is found again now and then: a proxy may
+// have been mended.
+func (s *originSet) reaches(o *origin, depth int64, now time.Time) {
+	o.depth, o.sounded = depth, true
+	if depth >= s.length {
+		o.soundings = 0
+		return
+	}
+	o.soundings++
+	o.soundAt = now.Add(s.penance.delay(o.soundings, s.rng))
+}
+
+// depth is how far into the file any origin that may be asked now reaches.
+func (s *originSet) depth(now time.Time) int64 {
+	var depth int64
+	for _, o := range s.list {
+		switch {
+		case now.Before(o.retryAt):
+		case !o.sounded:
+			return s.length
+		default:
+			depth = max(depth, o.depth)
+		}
+	}
+	return depth
 }
 
 // succeeded counts a good piece.

@@ -7,8 +7,11 @@ import (
 	"time"
 )
 
+const testLength = 100 << 20
+
 func testOrigins(urls ...string) *originSet {
 	s := &originSet{
+		length:  testLength,
 		rng:     rand.New(rand.NewPCG(1, 2)),
 		backoff: backoffRange{first: time.Second, most: time.Minute, factor: 2},
 		penance: backoffRange{first: 30 * time.Second, most: time.Hour, factor: 4},
@@ -28,7 +31,7 @@ func TestFailuresDelayMoreAndMore(t *testing.T) {
 		s := testOrigins("a")
 		now := time.Unix(0, 0)
 		for n, most := range tc.most {
-			o := s.choose(now)
+			o := s.choose(now, testLength)
 			if o == nil {
 				t.Fatalf("%s: no origin at failure %d", tc.result, n+1)
 			}
@@ -36,7 +39,7 @@ func TestFailuresDelayMoreAndMore(t *testing.T) {
 			if wait := o.retryAt.Sub(now); wait < most/2 || wait > most {
 				t.Errorf("%s: wait after failure %d = %v, want %v to %v", tc.result, n+1, wait, most/2, most)
 			}
-			if s.choose(o.retryAt.Add(-1)) != nil {
+			if s.choose(o.retryAt.Add(-1), testLength) != nil {
 				t.Errorf("%s: origin is asked too early", tc.result)
 			}
 			now = o.retryAt
@@ -46,7 +49,7 @@ func TestFailuresDelayMoreAndMore(t *testing.T) {
 
 func TestRequestsUnderWayFailOnce(t *testing.T) {
 	s := testOrigins("a")
-	o := s.choose(time.Unix(0, 0))
+	o := s.choose(time.Unix(0, 0), testLength)
 	for range 4 { // all began before the first failed
 		s.failed(o, time.Unix(0, 0), time.Unix(1, 0), &fetchError{result: fetchRefused, err: errors.New("x")})
 	}
@@ -58,21 +61,21 @@ func TestRequestsUnderWayFailOnce(t *testing.T) {
 func TestFailedOriginIsProbedByOneRequest(t *testing.T) {
 	s := testOrigins("a")
 	now := time.Unix(0, 0)
-	o := s.choose(now)
+	o := s.choose(now, testLength)
 	s.failed(o, now, now, &fetchError{result: fetchBusy, retryAfter: 20 * time.Minute, err: errors.New("x")})
 	if want := now.Add(20 * time.Minute); !o.retryAt.Equal(want) {
 		t.Errorf("Retry-After of 20 minutes: retry at %v, want %v", o.retryAt, want)
 	}
 	now = o.retryAt
-	if s.choose(now) == nil {
+	if s.choose(now, testLength) == nil {
 		t.Fatal("origin is not asked again")
 	}
 	o.inFlight = 1
-	if s.choose(now) != nil {
+	if s.choose(now, testLength) != nil {
 		t.Error("a second request before the first one succeeded")
 	}
 	s.succeeded(o, 5)
-	if s.choose(now) == nil {
+	if s.choose(now, testLength) == nil {
 		t.Error("not asked after a success")
 	}
 }
@@ -85,7 +88,7 @@ func TestOffencesAreForgivenSlowly(t *testing.T) {
 	now = liar.retryAt
 	s.succeeded(liar, 5)
 	for range 20 {
-		if s.choose(now) == liar {
+		if s.choose(now, testLength) == liar {
 			t.Fatal("a liar is preferred to an honest origin")
 		}
 	}
@@ -106,5 +109,62 @@ func TestSetKeepsHistory(t *testing.T) {
 	s.set([]string{"c", "a"})
 	if len(s.list) != 2 || s.list[1].bytes != 7 {
 		t.Errorf("history of an origin that stays is lost: %+v", s.list)
+	}
+}
+
+func TestTheFasterOriginGetsMore(t *testing.T) {
+	s := testOrigins("slow", "fast")
+	now := time.Unix(0, 0)
+	slow, fast := s.list[0], s.list[1]
+	slow.timed(4*time.Second, 1<<20)
+	if got := s.choose(now, testLength); got != fast {
+		t.Errorf("chose %s, want the one that nothing is known of", got.url)
+	}
+	fast.timed(time.Second, 1<<20)
+	for range 10 {
+		s.choose(now, testLength).inFlight++
+	}
+	if slow.inFlight != 2 || fast.inFlight != 8 {
+		t.Errorf("%d requests to the slow and %d to the fast one, want 2 and 8", slow.inFlight, fast.inFlight)
+	}
+	s.failed(fast, now, now, &fetchError{result: fetchServerError, err: errors.New("x")})
+	if got := s.choose(now, testLength); got != slow {
+		t.Error("the origin that failed is not replaced by the other one")
+	}
+}
+
+func TestDeepFilesAreSounded(t *testing.T) {
+	const length = 100 << 30
+	s := testOrigins()
+	s.length = length
+	s.set([]string{"a", "b"})
+	now := time.Unix(0, 0)
+	if got := s.depth(now); got != length {
+		t.Errorf("depth before anything is known = %d, want the whole file", got)
+	}
+	a, b := s.list[0], s.list[1]
+	for range 2 { // one probing request each
+		s.choose(now, length).inFlight++
+	}
+	if a.inFlight != 1 || b.inFlight != 1 || s.choose(now, 1) != nil {
+		t.Errorf("origins that were not sounded have %d and %d requests and may get more, want one each", a.inFlight, b.inFlight)
+	}
+	s.reaches(a, 5<<30, now)
+	s.reaches(b, length, now)
+	a.inFlight, b.inFlight = 0, 0
+	for range 20 {
+		if s.choose(now, 5<<30+1) != b {
+			t.Fatal("asked an origin for more than it reaches")
+		}
+	}
+	b.retryAt = now.Add(time.Hour)
+	if got := s.depth(now); got != 5<<30 {
+		t.Errorf("depth while the deep one is left alone = %d, want 5 GiB", got)
+	}
+	if s.choose(now, 5<<30) != a {
+		t.Error("the shallow origin is not asked for what it has")
+	}
+	if s.choose(a.soundAt, length) != a {
+		t.Error("the shallow origin is not sounded again")
 	}
 }
