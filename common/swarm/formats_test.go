@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/anacrolix/torrent/bencode"
 
@@ -79,6 +80,24 @@ func TestAllFormatsFromSeedAndOrigin(t *testing.T) {
 				wantFile(t, s.Path(), b)
 				if bad, err := s.VerifyAll(t.Context()); bad != 0 || err != nil {
 					t.Errorf("VerifyAll = %d bad pieces, %v", bad, err)
+				}
+
+				dir := filepath.Dir(s.Path())
+				if err := alone.Close(); err != nil {
+					t.Fatal(err)
+				}
+				for _, change := range []bool{false, true} { // without its record, everything is hashed again
+					if change {
+						now := time.Now()
+						if err := os.Chtimes(s.Path(), now, now); err != nil {
+							t.Fatal(err)
+						}
+					}
+					again := newClient(t, swarm.Fast(swarm.Config{}))
+					waitDone(t, add(t, again, swarm.AddOptions{Torrent: tor, Dir: dir}))
+					if err := again.Close(); err != nil {
+						t.Fatal(err)
+					}
 				}
 			})
 		}
