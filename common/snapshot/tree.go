@@ -1,7 +1,6 @@
 package snapshot
 
 import (
-	"errors"
 	"fmt"
 
 	"github.com/anacrolix/torrent/bencode"
@@ -190,5 +189,3 @@ func (t *Torrent) treeHash(i int) (hash [32]byte, ok bool) {
 // Verifiable reports whether the hash of every piece is known. It is false for a torrent that is v2 only, as long as
 // its layer is missing.
 func (t *Torrent) Verifiable() bool { return t.HasV1() || t.NumPieces() == 1 || t.Tree.Layer != nil }
-
-var errNoHashes = errors.New("no hashes of pieces: neither v1 pieces nor a v2 file tree")
