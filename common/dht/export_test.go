@@ -1,7 +1,9 @@
 package dht
 
 import (
+	"context"
 	"net/netip"
+	"slices"
 	"time"
 
 	"snapswarm/common/pointer"
@@ -74,6 +76,12 @@ func Hearer(ch snapshot.Channel) func(packet []byte) (valid, nodes int) {
 		t.take(r)
 		return len(f.valid), len(t.queue)
 	}
+}
+
+// Meet asks the node at addr whether it is there, and reports whether it is known now.
+func (n *Node) Meet(ctx context.Context, addr netip.AddrPort) bool {
+	n.ping(ctx, addr)
+	return slices.ContainsFunc(n.book.all(), func(c contact) bool { return c.addr == addr })
 }
 
 // SendTo sends bytes from the node's socket.
