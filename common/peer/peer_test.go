@@ -192,7 +192,7 @@ func TestAPointerFromTheBucketReachesTheDHT(t *testing.T) {
 }
 
 func TestReputWithoutADHTIsNoError(t *testing.T) {
-	res, err := join(t, settings(t.TempDir())).Reput(t.Context(), publish(t, "http://127.0.0.1:1").record)
+	res, err := join(t, settings(t.TempDir())).Reput(t.Context(), publish(t, "http://127.0.0.1:1").Record)
 	if err != nil || res.Put {
 		t.Errorf("Reput of a process with DHT_BOOTSTRAP=none = %+v, %v, want nothing done and no error", res, err)
 	}
