@@ -7,7 +7,7 @@ VERSITYGW     := $(TOOLS)/versitygw-v1.8.0/versitygw
 export PATH   := $(dir $(VERSITYGW)):$(PATH)
 
 SUDO         := $(if $(filter 0,$(shell id -u)),,sudo)
-APT_PACKAGES := aria2 chromium curl gcc libc6-dev nginx-light python3-libtorrent wget zstd
+APT_PACKAGES := aria2 chromium curl gcc iproute2 libc6-dev nginx-light python3-libtorrent qbittorrent-nox rtorrent transmission-cli wget zstd
 
 # Packages with tests that need other programs.
 E2E_PACKAGES = $(sort $(dir $(shell grep -rl --include='*_test.go' '^//go:build e2e' .)))

@@ -16,6 +16,7 @@ import (
 	"strings"
 	"testing"
 
+	"snapswarm/common/bucket"
 	"snapswarm/common/snapshot"
 	"snapswarm/docker/stack"
 )
@@ -255,7 +256,7 @@ func TestHybridTorrents(t *testing.T) {
 		})
 	}
 	t.Run("aria2c with the webseed alone", func(t *testing.T) {
-		w.in(t).aria2Webseed(w.BucketURL()+"/"+"torrents/"+tor.InfoHash.String()+".torrent", pub)
+		guest{world: w.in(t), pub: pub, ip: "127.0.0.1"}.aria2(w.BucketURL() + "/" + bucket.InfoHashKey(tor.InfoHash))
 	})
 }
 

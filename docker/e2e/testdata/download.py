@@ -1,21 +1,19 @@
-"""Downloads a torrent with libtorrent from one peer: download.py TORRENT-OR-MAGNET FOLDER HOST PORT SECONDS."""
+"""Downloads with libtorrent: download.py TORRENT-OR-MAGNET FOLDER HOST PORT SECONDS. HOST is a peer that the torrent does not name, or none."""
 import sys
 import time
 
 import libtorrent as lt
+from session import alone
 
 torrent, folder, host, port, seconds = sys.argv[1:]
-session = lt.session({
-    "listen_interfaces": "127.0.0.1:0", "enable_dht": False, "enable_lsd": False, "enable_upnp": False, "enable_natpmp": False,
-    "allow_multiple_connections_per_ip": True, "alert_mask": lt.alert.category_t.error_notification,
-})
-if torrent.startswith("magnet:"):
-    params = lt.parse_magnet_uri(torrent)
-    params.save_path = folder
-    handle = session.add_torrent(params)
-else:
-    handle = session.add_torrent({"ti": lt.torrent_info(torrent), "save_path": folder})
-handle.connect_peer((host, int(port)))
+session = alone()
+params = lt.parse_magnet_uri(torrent) if torrent.startswith("magnet:") else lt.add_torrent_params()
+if not torrent.startswith("magnet:"):
+    params.ti = lt.torrent_info(torrent)
+params.save_path = folder
+handle = session.add_torrent(params)
+if host != "none":
+    handle.connect_peer((host, int(port)))
 end = time.monotonic() + float(seconds)
 while True:
     status = handle.status()

@@ -5,16 +5,10 @@ import sys
 import time
 
 import libtorrent as lt
+from session import in_dht
 
 host, port, key, salt, seconds = sys.argv[1:]
-session = lt.session({
-    "listen_interfaces": "127.0.0.1:0", "enable_dht": True, "dht_bootstrap_nodes": "%s:%s" % (host, port),
-    "enable_lsd": False, "enable_upnp": False, "enable_natpmp": False,
-    "dht_restrict_routing_ips": False, "dht_restrict_search_ips": False,
-    "dht_prefer_verified_node_ids": False, "dht_ignore_dark_internet": False,
-    "alert_mask": lt.alert.category_t.dht_notification | lt.alert.category_t.error_notification,
-})
-session.add_dht_node((host, int(port)))
+session = in_dht(host, port)
 end = time.monotonic() + float(seconds)
 asked = time.monotonic() - 1
 while time.monotonic() < end:

@@ -1,0 +1,43 @@
+//go:build e2e
+
+package e2e_test
+
+import (
+	"fmt"
+	"net"
+	"path/filepath"
+)
+
+func transmissionVersion(w *world) string {
+	return w.versionOf(need(w.t, "transmission-cli"), "--version")
+}
+
+// transmission starts a Transmission, without a daemon, for one torrent, which it downloads to dir, or seeds from there.
+func (g guest) transmission(dir, torrent string) (c *child, peer string) {
+	g.t.Helper()
+	config, peer := g.t.TempDir(), g.freeAddr(g.ip)
+	_, port, err := net.SplitHostPort(peer)
+	g.ok(err)
+	g.write(filepath.Join(config, "settings.json"), fmt.Appendf(nil, `{
+		"bind-address-ipv4": %q, "bind-address-ipv6": "::1", "dht-enabled": false, "lpd-enabled": false, "utp-enabled": false,
+		"port-forwarding-enabled": false, "cache-size-mb": 0
+	}`, g.ip), 0o644)
+	return g.start(config, need(g.t, "transmission-cli"), "--config-dir", config, "--no-portmap", "--port", port, "--verify", "--download-dir", dir, torrent), peer
+}
+
+func (g guest) transmissionPeers()   { g.transmissionTakes(g.fromMirror()) }
+func (g guest) transmissionWebseed() { g.transmissionTakes(g.webseedOnly()) }
+func (g guest) transmissionMagnet()  { g.transmissionTakes(g.magnet()) }
+
+func (g guest) transmissionTakes(torrent string) {
+	g.t.Helper()
+	dir := g.t.TempDir()
+	c, _ := g.transmission(dir, torrent)
+	g.arrives(c, dir)
+}
+
+func (g guest) transmissionSeeds() {
+	c, peer := g.transmission(g.stored(), g.knowsNobody())
+	c.listens(peer)
+	g.takenFrom(peer)
+}
