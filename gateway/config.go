@@ -23,6 +23,9 @@ func (c *Config) Validate() error {
 	if _, err := c.Wanted(); err != nil {
 		return err
 	}
+	if err := c.CheckCourtesy(); err != nil {
+		return err
+	}
 	if _, err := serve.ParsePublicURL(c.PublicURL); err != nil {
 		return fmt.Errorf("PUBLIC_URL: %w", err)
 	}

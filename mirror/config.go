@@ -33,6 +33,9 @@ func (c *Config) Validate() error {
 	if _, err := c.Wanted(); err != nil {
 		return err
 	}
+	if err := c.CheckCourtesy(); err != nil {
+		return err
+	}
 	if c.PollInterval < time.Second || c.StallTimeout < time.Second || c.PointerTimeout < time.Second {
 		return errors.New("POLL_INTERVAL, STALL_TIMEOUT and POINTER_TIMEOUT must be at least 1s")
 	}

@@ -10,6 +10,7 @@ import (
 	"snapswarm/common/archive"
 	"snapswarm/common/bucket"
 	"snapswarm/common/daemon"
+	"snapswarm/common/peer"
 	"snapswarm/producer/publish"
 )
 
@@ -45,7 +46,7 @@ type SnapshotConfig struct {
 // NetworkConfig says how the process takes part in the swarm.
 type NetworkConfig struct {
 	daemon.Network
-	UploadLimit daemon.Rate `env:"UPLOAD_LIMIT" envDefault:"0" help:"most that is sent to peers, such as 10MiB/s; 0: no limit"`
+	peer.Courtesy
 }
 
 // PublishConfig is everything that the command publish can be told.
@@ -82,7 +83,7 @@ type StatusConfig struct {
 
 // Validate implements what package daemon calls before the command runs.
 func (c *PublishConfig) Validate() error {
-	return errors.Join(c.BucketConfig.check(), c.SnapshotConfig.check(), c.apart(c.DataDir))
+	return errors.Join(c.BucketConfig.check(), c.SnapshotConfig.check(), c.CheckCourtesy(), c.apart(c.DataDir))
 }
 
 // Validate implements what package daemon calls before the command runs.
@@ -93,7 +94,7 @@ func (c *ServeConfig) Validate() error {
 	if c.PollInterval <= 0 {
 		return errors.New("POLL_INTERVAL must be more than 0")
 	}
-	return errors.Join(c.BucketConfig.check(), c.SnapshotConfig.check(), c.apart(c.DataDir))
+	return errors.Join(c.BucketConfig.check(), c.SnapshotConfig.check(), c.CheckCourtesy(), c.apart(c.DataDir))
 }
 
 func (c *BucketConfig) check() error {

@@ -69,7 +69,7 @@ func (s *session) open(ctx context.Context, p plan) error {
 		return err
 	}
 	s.channel = s.publisher.Channel()
-	settings := peer.Settings{Common: daemon.Common{Network: p.Network, Process: p.Process}, UploadLimit: p.UploadLimit}
+	settings := peer.Settings{Common: daemon.Common{Network: p.Network, Process: p.Process}, Courtesy: p.Courtesy}
 	if cfg.Public != nil { // an answer from there makes the DHT's silence short
 		settings.BucketURL = daemon.List{cfg.Public.String()}
 	}

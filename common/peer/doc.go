@@ -8,7 +8,7 @@
 //
 // On disk, below DATA_DIR:
 //
-//	<salt>/<version>/<file>            the archive; "<file>.pieces" beside it says which pieces are there
+//	<salt>/<version>/<file>            the archive; beside it, hidden, which pieces are there and which peers were of use
 //	<salt>/<version>/<file>.torrent    its torrent, with the origins it was found with
 //	<salt>/channel                     the link of the channel that the folder belongs to
 //	pointers/                          the ratchet: the newest pointer accepted of each channel

@@ -93,7 +93,13 @@ func (p *Peer) openBuckets(context.Context) error {
 }
 
 func (p *Peer) openNetwork(ctx context.Context) error {
-	var err error
+	blocked, err := p.settings.blocklist()
+	if err != nil {
+		return err
+	}
+	if blocked.Len() > 0 {
+		p.log.InfoContext(ctx, "peers are blocked", "ranges", blocked.Len())
+	}
 	if p.listeners, err = swarm.Listen(ctx, string(p.settings.ListenAddr)); err != nil {
 		return fmt.Errorf("LISTEN_ADDR: %w", err)
 	}
@@ -113,8 +119,13 @@ func (p *Peer) openNetwork(ctx context.Context) error {
 		DataDir:        p.settings.DataDir,
 		Listeners:      p.listeners,
 		DHT:            p.node,
+		Trackers:       p.settings.Trackers,
 		SeedPeers:      p.settings.SeedPeers,
 		AllowPrivate:   p.settings.AllowPrivate,
+		MaxPeers:       p.settings.MaxPeers,
+		MaxConnections: p.settings.MaxConnections,
+		MaxHalfOpen:    p.settings.MaxHalfOpen,
+		Blocklist:      blocked,
 		UploadLimit:    int64(p.settings.UploadLimit),
 		DownloadLimit:  int64(p.settings.DownloadLimit),
 		Origins:        p.settings.OriginPolicy,

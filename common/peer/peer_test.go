@@ -383,6 +383,43 @@ func TestAFolderBelongsToOneChannel(t *testing.T) {
 	}
 }
 
+func TestABrokenBlocklistIsAMistakeOfTheOperator(t *testing.T) {
+	s := settings(t.TempDir())
+	s.IPBlocklist = filepath.Join(t.TempDir(), "list")
+	for text, want := range map[string]string{"": "no such file", "# fine\n192.0.2.0/24\nnonsense\n": "line 3"} {
+		if text != "" {
+			if err := os.WriteFile(s.IPBlocklist, []byte(text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		} else {
+			_ = os.Remove(s.IPBlocklist)
+		}
+		_, err := peer.Join(t.Context(), s, nil, slog.New(slog.DiscardHandler))
+		if daemon.ExitOf(err) != daemon.ExitUsage || !strings.Contains(err.Error(), "IP_BLOCKLIST") || !strings.Contains(err.Error(), want) {
+			t.Errorf("Join = %v (exit %d), want usage, IP_BLOCKLIST and %q", err, daemon.ExitOf(err), want)
+		}
+	}
+}
+
+func TestCourtesyIsChecked(t *testing.T) {
+	fine := peer.Courtesy{MaxPeers: 1, MaxConnections: 1, MaxHalfOpen: 1, Trackers: daemon.List{"udp://tracker.example:6969"}}
+	if err := fine.CheckCourtesy(); err != nil {
+		t.Errorf("CheckCourtesy = %v", err)
+	}
+	for want, set := range map[string]func(*peer.Courtesy){
+		"MAX_PEERS":       func(c *peer.Courtesy) { c.MaxPeers = 0 },
+		"MAX_CONNECTIONS": func(c *peer.Courtesy) { c.MaxConnections = -1 },
+		"MAX_HALF_OPEN":   func(c *peer.Courtesy) { c.MaxHalfOpen = 0 },
+		"TRACKERS":        func(c *peer.Courtesy) { c.Trackers = daemon.List{"tracker.example"} },
+	} {
+		c := fine
+		set(&c)
+		if err := c.CheckCourtesy(); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("CheckCourtesy = %v, want an error about %s", err, want)
+		}
+	}
+}
+
 func TestWantedChannels(t *testing.T) {
 	link, key := testChannel(t).String(), testChannel(t).Key
 	for name, c := range map[string]struct {

@@ -16,14 +16,49 @@ import (
 // Settings are what every command needs to take part in the swarm. A command embeds them.
 type Settings struct {
 	daemon.Common
+	Courtesy
 
-	UploadLimit    daemon.Rate        `env:"UPLOAD_LIMIT" envDefault:"0" group:"Network" value:"RATE" help:"most that is sent to peers, such as 10MiB/s; 0: no limit"`
 	DownloadLimit  daemon.Rate        `env:"DOWNLOAD_LIMIT" envDefault:"0" group:"Network" value:"RATE" help:"most that is fetched from peers and buckets; 0: no limit"`
 	OriginPolicy   swarm.OriginPolicy `env:"ORIGIN_POLICY" envDefault:"shared" group:"Network" value:"POLICY" help:"shared: take from the bucket what no peer has; always: whatever is missing; never"`
 	OriginPatience time.Duration      `env:"ORIGIN_PATIENCE" envDefault:"0" group:"Network" help:"time without progress after which the bucket is used regardless of peers; 0: the command's own default"`
 
 	// Brief is set by commands that end in a moment: DHT nodes need not remember them.
 	Brief bool
+}
+
+// Courtesy is how a process treats other peers: how much it gives, how many it talks to, whom it avoids and where it asks for more.
+type Courtesy struct {
+	UploadLimit    daemon.Rate `env:"UPLOAD_LIMIT" envDefault:"0" group:"Network" value:"RATE" help:"most that is sent to peers, such as 10MiB/s; 0: no limit"`
+	MaxPeers       int         `env:"MAX_PEERS" envDefault:"60" help:"most peers per snapshot"`
+	MaxConnections int         `env:"MAX_CONNECTIONS" envDefault:"500" help:"most connections to peers in all; SEED_PEERS come on top"`
+	MaxHalfOpen    int         `env:"MAX_HALF_OPEN" envDefault:"50" help:"most connections to peers that are being opened at once"`
+	IPBlocklist    string      `env:"IP_BLOCKLIST" value:"FILE" help:"addresses that no peer may have: lines of P2P format (who:FIRST-LAST), networks or addresses; read at the start"`
+	Trackers       daemon.List `env:"TRACKERS" value:"URL,..." help:"trackers to announce to and to ask for peers, http://, https:// or udp://; default: none, the DHT does"`
+}
+
+// CheckCourtesy returns what can be seen to be wrong without any file. A command's Validate calls it.
+func (c *Courtesy) CheckCourtesy() error {
+	if c.MaxPeers < 1 || c.MaxConnections < 1 || c.MaxHalfOpen < 1 {
+		return errors.New("MAX_PEERS, MAX_CONNECTIONS and MAX_HALF_OPEN must be at least 1")
+	}
+	for _, t := range c.Trackers {
+		if err := swarm.CheckTracker(t); err != nil {
+			return fmt.Errorf("TRACKERS %q: %w", t, err)
+		}
+	}
+	return nil
+}
+
+// blocklist reads the file, nil if there is none.
+func (c *Courtesy) blocklist() (*swarm.Blocklist, error) {
+	if c.IPBlocklist == "" {
+		return nil, nil //nolint:nilnil // nil is a list that blocks nobody
+	}
+	list, err := swarm.OpenBlocklist(c.IPBlocklist)
+	if err != nil {
+		return nil, daemon.Usagef("IP_BLOCKLIST: %w", err)
+	}
+	return list, nil
 }
 
 // Wanted are the channels that the settings name, checked.

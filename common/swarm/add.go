@@ -154,7 +154,7 @@ func (c *Client) join(o AddOptions) (*torrent.Torrent, *discovery, error) {
 	if len(c.config.Trackers) > 0 {
 		handle.AddTrackers([][]string{c.config.Trackers})
 	}
-	find := newDiscovery(c, handle, o.Peers)
+	find := newDiscovery(c, handle, o.Peers, c.dir(o))
 	find.start()
 	return handle, find, nil
 }
@@ -167,11 +167,7 @@ func (c *Client) addHandle(ctx context.Context, o AddOptions, handle *torrent.To
 	case !t.Verifiable():
 		return nil, fmt.Errorf("%w: it has no v1 hashes, and its piece layers are missing", snapshot.ErrBadTorrent)
 	}
-	dir := o.Dir
-	if !filepath.IsAbs(dir) {
-		dir = filepath.Join(c.config.DataDir, dir)
-	}
-	file, err := openPieceFile(t, dir, c.config.tuning.open, o.Have)
+	file, err := openPieceFile(t, c.dir(o), c.config.tuning.open, o.Have)
 	if err != nil {
 		return nil, err
 	}
@@ -181,4 +177,12 @@ func (c *Client) addHandle(ctx context.Context, o AddOptions, handle *torrent.To
 	}
 	s.start(o)
 	return s, nil
+}
+
+// dir is the folder of the file; "" for metadata alone, of which nothing is kept.
+func (c *Client) dir(o AddOptions) string {
+	if filepath.IsAbs(o.Dir) || o.Torrent == nil {
+		return o.Dir
+	}
+	return filepath.Join(c.config.DataDir, o.Dir)
 }

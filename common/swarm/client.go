@@ -32,7 +32,9 @@ type Client struct {
 	library  *torrent.Client
 	tcp      net.Listener
 	metrics  *metrics
-	download *rate.Limiter       // nil: unlimited
+	download *rate.Limiter // nil: unlimited
+	peers    *connections
+	met      *acquaintances
 	memory   *semaphore.Weighted // bytes of pieces from origins
 	named    seedPeers
 
@@ -52,18 +54,20 @@ func New(ctx context.Context, config Config) (*Client, error) {
 	c := &Client{
 		config: config, log: config.Log, metrics: m,
 		download:  newLimiter(config.DownloadLimit),
+		met:       newAcquaintances(),
 		memory:    semaphore.NewWeighted(max(config.tuning.memory, snapshot.MaxForeignPieceLength)),
 		snapshots: make(map[snapshot.InfoHash]*Snapshot),
 		adding:    make(map[snapshot.InfoHash]struct{}),
 	}
+	c.peers = &connections{limit: c.download, most: int64(config.MaxConnections)}
 	if c.tcp, err = listenTCP(ctx, config); err != nil {
 		return nil, err
 	}
 	if c.library, err = torrent.NewClient(c.libraryConfig()); err != nil {
 		return nil, errors.Join(fmt.Errorf("start torrent client: %w", err), c.tcp.Close())
 	}
-	c.library.AddDialer(&peerDialer{allowPrivate: config.AllowPrivate, named: c.named.contains, limit: c.download})
-	c.library.AddListener(peerListener{c.tcp, c.download})
+	c.library.AddDialer(&peerDialer{connections: c.peers, allowPrivate: config.AllowPrivate, named: c.named.contains})
+	c.library.AddListener(peerListener{c.tcp, c.peers})
 	if config.DHT != nil {
 		c.library.AddDhtServer(dhtServer{config.DHT})
 	}
@@ -104,12 +108,18 @@ func (c *Client) libraryConfig() *torrent.ClientConfig {
 	cc.ExtendedHandshakeClientVersion = c.config.UserAgent
 	cc.HTTPUserAgent = c.config.UserAgent
 	cc.EstablishedConnsPerTorrent = c.config.MaxPeers
+	cc.TotalHalfOpenConns = c.config.MaxHalfOpen
+	cc.HalfOpenConnsPerTorrent = min(cc.HalfOpenConnsPerTorrent, c.config.MaxHalfOpen)
+	if c.config.Blocklist != nil {
+		cc.IPBlocklist = ranger{c.config.Blocklist}
+	}
 	// The default of 10 per second for everything holds up a mirror with several snapshots.
 	cc.DialRateLimiter = rate.NewLimiter(50, 100)
 	if c.config.UploadLimit > 0 {
 		// A burst of 0 lets the library choose one that fits its chunks.
 		cc.UploadRateLimiter = rate.NewLimiter(rate.Limit(c.config.UploadLimit), 0)
 	}
+	c.met.listen(&cc.Callbacks)
 	// Pieces may have 32 MiB, and several should be under way.
 	cc.MaxUnverifiedBytes = 256 << 20
 	cc.PieceHashersPerTorrent = max(2, runtime.GOMAXPROCS(0))

@@ -48,6 +48,12 @@ type Config struct {
 	AllowPrivate bool
 	// MaxPeers per snapshot. Default 60.
 	MaxPeers int
+	// MaxConnections to peers of all snapshots, those without a handshake included. Seed peers are dialled beyond it. Default 500.
+	MaxConnections int
+	// MaxHalfOpen connections are being opened at once, over all snapshots. Default 50.
+	MaxHalfOpen int
+	// Blocklist are addresses that are neither dialled nor let in, not even seed peers. Default: none.
+	Blocklist *Blocklist
 	// UploadLimit and DownloadLimit in bytes per second, over all snapshots; downloads count peers and origins. 0: unlimited.
 	UploadLimit, DownloadLimit int64
 	// Origins is the policy; default [OriginShared].
@@ -85,6 +91,8 @@ type tuning struct {
 	memory          int64         // bytes of pieces from origins in memory, all snapshots
 	announce        backoffRange
 	redial          backoffRange
+	revisit         backoffRange  // between attempts to reach remembered peers while there is no other
+	remember        time.Duration // how often peers are written down
 	announceSettled time.Duration // between announcements while there are peers
 }
 
@@ -106,6 +114,8 @@ func defaultTuning() *tuning {
 		memory:          256 << 20,
 		announce:        backoffRange{first: 5 * time.Second, most: 2 * time.Minute, factor: 2},
 		redial:          backoffRange{first: time.Second, most: time.Minute, factor: 2},
+		revisit:         backoffRange{first: 2 * time.Second, most: 5 * time.Minute, factor: 2},
+		remember:        15 * time.Second,
 		announceSettled: 10 * time.Minute,
 	}
 }
@@ -114,6 +124,12 @@ func defaultTuning() *tuning {
 func (c Config) withDefaults() Config {
 	if c.MaxPeers == 0 {
 		c.MaxPeers = 60
+	}
+	if c.MaxConnections == 0 {
+		c.MaxConnections = 500
+	}
+	if c.MaxHalfOpen == 0 {
+		c.MaxHalfOpen = 50
 	}
 	if c.Origins == "" {
 		c.Origins = OriginShared

@@ -12,6 +12,8 @@ import (
 
 	"github.com/anacrolix/dht/v2"
 	"github.com/anacrolix/torrent"
+
+	"snapswarm/common/snapshot"
 )
 
 // seedPeers are the resolved addresses of peers that an operator named. The zero value is empty.
@@ -41,6 +43,8 @@ type discovery struct {
 	client *Client
 	handle *torrent.Torrent
 	peers  []string
+	old    *oldPeers        // nil: none are remembered
+	before []netip.AddrPort // peers of before a restart
 	ctx    context.Context
 	cancel context.CancelFunc
 	wg     sync.WaitGroup
@@ -48,9 +52,16 @@ type discovery struct {
 	announced atomic.Bool // to the DHT, once at least
 }
 
-func newDiscovery(c *Client, handle *torrent.Torrent, peers []string) *discovery {
+// newDiscovery prepares to find peers. Those that data was exchanged with are remembered beside the file in dir; "" stands for
+// nothing that is kept.
+func newDiscovery(c *Client, handle *torrent.Torrent, peers []string, dir string) *discovery {
 	ctx, cancel := context.WithCancel(context.Background())
-	return &discovery{client: c, handle: handle, peers: slices.Concat(c.config.SeedPeers, peers), ctx: ctx, cancel: cancel}
+	d := &discovery{client: c, handle: handle, peers: slices.Concat(c.config.SeedPeers, peers), ctx: ctx, cancel: cancel}
+	if dir != "" {
+		d.old = openOldPeers(c, snapshot.InfoHash(handle.InfoHash()), dir)
+		d.before = newestFirst(d.old.known)
+	}
+	return d
 }
 
 func (d *discovery) start() {
@@ -60,11 +71,17 @@ func (d *discovery) start() {
 	if len(d.client.library.DhtServers()) > 0 {
 		d.wg.Go(d.announce)
 	}
+	if d.old != nil {
+		d.wg.Go(d.remember)
+	}
+	if len(d.before) > 0 {
+		d.wg.Go(d.revisit)
+	}
 }
 
 // alone reports whether no way is known to find a peer: a DHT node that knows no other one, even after it tried, is none.
 func (d *discovery) alone() bool {
-	if len(d.peers) > 0 || len(d.client.config.Trackers) > 0 {
+	if len(d.peers) > 0 || len(d.before) > 0 || len(d.client.config.Trackers) > 0 {
 		return false
 	}
 	for _, server := range d.client.library.DhtServers() {
@@ -79,6 +96,9 @@ func (d *discovery) alone() bool {
 func (d *discovery) stop() {
 	d.cancel()
 	d.wg.Wait()
+	if d.old != nil {
+		d.old.save(d.handle)
+	}
 }
 
 // sleep waits and reports false when it is time to stop.

@@ -1,7 +1,7 @@
 // Package swarm fetches, keeps and seeds snapshots: a BitTorrent client whose pieces come from peers and, where peers do not have
 // them, from HTTP origins.
 //
-// The wire protocol is github.com/anacrolix/torrent's. Four things are ours, because a snapshot is one large file that others
+// The wire protocol is github.com/anacrolix/torrent's. Five things are ours, because a snapshot is one large file that others
 // read while it arrives and that must survive a restart without being hashed again:
 //
 //   - Storage. A snapshot is one regular, sparse file at its final place. A piece counts as present only after its hash was checked,
@@ -16,6 +16,8 @@
 //   - Formats. Torrents may be v1, hybrid or v2 only. Of a hybrid, the library looks at the SHA-1 alone; here each piece must also be
 //     what the SHA-256 tree says, wherever it came from, if the tree's layer is known: it comes with a .torrent, or from a peer that
 //     speaks v2 and has everything.
+//   - Peers of before. Beside the file also lie the addresses of peers that data was exchanged with, so that a restart finds its
+//     swarm again when DHT, trackers and seed peers are away.
 //   - Readers. [Snapshot.WaitPiece] raises a piece above all others and takes it from an origin when peers are slow.
 //
 // A file that somebody else changed while it is held is noticed by its size and modification time: when it is opened, with each save,

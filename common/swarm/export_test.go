@@ -19,6 +19,8 @@ func Fast(c Config) Config {
 	t.backoff = backoffRange{first: 20 * time.Millisecond, most: 200 * time.Millisecond, factor: 2}
 	t.penance = backoffRange{first: 100 * time.Millisecond, most: time.Second, factor: 4}
 	t.redial = backoffRange{first: 50 * time.Millisecond, most: time.Second, factor: 2}
+	t.revisit = backoffRange{first: 50 * time.Millisecond, most: time.Second, factor: 2}
+	t.remember = 50 * time.Millisecond
 	t.announce = backoffRange{first: 200 * time.Millisecond, most: time.Second, factor: 2}
 	c.tuning = t
 	if c.OriginPatience == 0 {

@@ -215,10 +215,10 @@ func (p *pieceFile) doubt(i int) {
 	p.metrics.badPiece(fromPeers)
 }
 
-// remove deletes the file and its record; the folder too if nothing else is in it.
+// remove deletes the file and what lies beside it; the folder too if nothing else is in it.
 func (p *pieceFile) remove() error {
 	var errs []error
-	for _, path := range []string{p.recordPath, p.path} {
+	for _, path := range []string{p.recordPath, oldPeersPath(filepath.Dir(p.path), p.torrent.InfoHash), p.path} {
 		if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
 			errs = append(errs, fmt.Errorf("remove snapshot: %w", err))
 		}

@@ -167,8 +167,9 @@ func (w *world) tracker(peers ...string) (announce string) {
 // byTracker is a file with the torrent without its webseeds, and with a tracker, which is the only way to peers.
 func (g guest) byTracker(peers ...string) string {
 	g.t.Helper()
-	announce := g.tracker(peers...)
-	return g.file("peers.torrent", fmt.Sprintf("d8:announce%d:%s4:info%se", len(announce), announce, g.pub.Torrent.Info))
+	torrent, announce := *g.pub.Torrent, g.tracker(peers...)
+	torrent.Origins = nil
+	return g.file("peers.torrent", fmt.Sprintf("d8:announce%d:%s%s", len(announce), announce, torrent.Encode()[1:])) // the first of all keys
 }
 
 // fromMirror leads to the mirror and nobody else.
