@@ -3,6 +3,7 @@ package publish_test
 import (
 	"context"
 	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -11,6 +12,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"snapswarm/common/archive"
 	"snapswarm/common/bucket"
 	"snapswarm/producer/publish"
 )
@@ -130,6 +132,43 @@ func TestWatchRunsTheCommandFirst(t *testing.T) {
 		b.wantVersions(3, "after two hours")
 		if got, _ := os.ReadFile(filepath.Join(b.source, "runs")); strings.Count(string(got), "run\n") != 3 {
 			t.Errorf("the command wrote %q, want three lines", got)
+		}
+	})
+}
+
+func TestTheCommandMakesTheSource(t *testing.T) {
+	made := filepath.Join(t.TempDir(), "dump")
+	var p *publish.Publisher
+	life := func(command string) func(context.Context, *bench, *publish.Publisher) error {
+		return func(ctx context.Context, _ *bench, publisher *publish.Publisher) error {
+			p = publisher
+			return p.Watch(ctx, publish.Schedule{Source: made, Poll: 10 * time.Minute, Every: time.Hour, Command: command})
+		}
+	}
+	inBubble(t, life(""), func(b *bench) { // nobody makes it
+		time.Sleep(time.Second)
+		b.wantVersions(0, "while there is no source")
+		if _, err := p.WatchHealth(); !errors.Is(err, fs.ErrNotExist) || !errors.Is(err, archive.ErrUnreadable) {
+			t.Errorf("while there is no source: %v, want archive.ErrUnreadable and fs.ErrNotExist", err)
+		}
+	})
+	inBubble(t, life("true"), func(b *bench) { // the command has run, and does not make it either
+		time.Sleep(time.Second)
+		b.wantVersions(0, "while the command makes nothing")
+		if _, err := p.WatchHealth(); !errors.Is(err, fs.ErrNotExist) || !errors.Is(err, archive.ErrUnreadable) {
+			t.Errorf("while the command makes nothing: %v, want archive.ErrUnreadable and fs.ErrNotExist", err)
+		}
+	})
+	inBubble(t, life(`date +%N > "$SNAPSHOT_SOURCE"`), func(b *bench) {
+		time.Sleep(time.Second)
+		b.wantVersions(1, "after the first run of the command")
+		if err := os.Remove(made); err != nil { // somebody clears it away after each publication
+			t.Fatal(err)
+		}
+		time.Sleep(time.Hour)
+		b.wantVersions(2, "after its second run")
+		if _, err := p.WatchHealth(); err != nil {
+			t.Errorf("after two publications: %v", err)
 		}
 	})
 }
