@@ -138,7 +138,7 @@ func (r *Reader) decodeVerified(ctx context.Context, w io.Writer, o ExtractOptio
 		o.Progress(done)
 		return nil
 	})
-	sum := h.finish()
+	sum := h.sum()
 	if err != nil {
 		return err
 	}

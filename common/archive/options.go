@@ -2,6 +2,7 @@ package archive
 
 import (
 	"fmt"
+	"io"
 	"runtime"
 )
 
@@ -17,6 +18,12 @@ const (
 // memoryBudget is what the buffers of one Write or Extract may take. Go's collector may let the heap grow to twice of it,
 // which keeps a process under 512 MiB with room for everything else.
 const memoryBudget = 192 << 20
+
+// The chunks that a Write has beyond that, so that a disk that stops for a moment stops no encoder.
+const (
+	slackChunks = 2
+	slackMemory = 16 << 20 // at most, raw and packed side
+)
 
 // Level says how hard the encoder tries. The names are the ones that klauspost/compress records.
 type Level string
@@ -41,11 +48,15 @@ func ParseLevel(name string) (Level, error) {
 	return "", fmt.Errorf("compression level %q: want fastest, default, better or best", name)
 }
 
-// Options of Write and Copy. The zero value is the recommended one. Workers and Progress never change the bytes.
+// Options of Write and Copy. The zero value is the recommended one. Workers, Also and Progress never change the bytes.
 type Options struct {
 	ChunkSize int64 // raw bytes per frame, a multiple of MinChunk up to MaxChunk; 0 = DefaultChunk
 	Level     Level // "" = DefaultLevel
 	Workers   int   // encoders at once; 0 = one per core. Fewer run where more would exceed the memory bound.
+
+	// Also, if not nil, gets the same bytes as the writer, in order, from a goroutine of its own: a hash beside a file. Its
+	// first error ends what it gets, and is returned in the end.
+	Also io.Writer
 
 	// Progress, if not nil, is called after every chunk, never at once from two goroutines, with raw bytes packed and
 	// archive bytes written so far. It must return quickly.

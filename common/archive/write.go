@@ -9,11 +9,11 @@ import (
 
 // Write packs src into w in one pass and returns what a description needs to know about both sides.
 //
-// w gets the archive strictly in order from one goroutine, so callers may put an io.MultiWriter there; a w that blocks
-// Write. The bytes depend on the raw data, the chunk size, the level and the encoder's version alone. Write returns
-// after all its goroutines have; after an error w holds a useless beginning.
+// w gets the archive strictly in order from one goroutine; while it blocks, the encoders go on until all chunks are used up.
+// The bytes depend on the raw data, the chunk size, the level and the encoder's version alone. Write returns after all its
+// goroutines have; after an error w holds a useless beginning.
 //
-// Errors: those of src (ErrSourceChanged, ErrUnreadable), of w, and ctx's.
+// Errors: those of src (ErrSourceChanged, ErrUnreadable), of w and o.Also, and ctx's.
 func Write(ctx context.Context, w io.Writer, src Source, o Options) (Result, error) {
 	o, err := o.withDefaults()
 	if err != nil {
@@ -35,7 +35,7 @@ func Write(ctx context.Context, w io.Writer, src Source, o Options) (Result, err
 		})
 	}
 	p.table = newTableWriter(src.Size(), o.ChunkSize)
-	res, err := p.pack(ctx, src)
+	res, err := p.pack(ctx, src, o)
 	if err != nil {
 		return Result{}, fmt.Errorf("pack %s: %w", src.Name(), err)
 	}
@@ -53,7 +53,7 @@ func Copy(ctx context.Context, w io.Writer, src Source, o Options) (Result, erro
 	o.Workers = 1
 	p := newPacker(w, src, o)
 	p.work = []func(*packJob) error{func(j *packJob) error { j.out = j.raw; return nil }}
-	res, err := p.pack(ctx, src)
+	res, err := p.pack(ctx, src, o)
 	if err != nil {
 		return Result{}, fmt.Errorf("copy %s: %w", src.Name(), err)
 	}
@@ -78,6 +78,8 @@ type packer struct {
 	table    *tableWriter // nil in a Copy
 	rawHash  *hasher
 	outHash  *hasher // nil in a Copy
+	also     *tap    // nil without Options.Also
+	outs     []*tap  // both of these
 	progress func(raw, written int64)
 
 	raw, written int64 // so far
@@ -85,7 +87,7 @@ type packer struct {
 
 func newPacker(w io.Writer, src Source, o Options) *packer {
 	p := &packer{w: w, progress: o.Progress}
-	jobs := jobsFor(o.Workers)
+	jobs := jobsFor(o.Workers) + int(min(slackChunks, slackMemory/(2*o.ChunkSize)))
 	if n := src.Size(); n >= 0 { // no more than the source can fill, and one to find its end with
 		jobs = int(min(int64(jobs), n/o.ChunkSize+2))
 	}
@@ -104,17 +106,14 @@ func newPacker(w io.Writer, src Source, o Options) *packer {
 	return p
 }
 
-func (p *packer) pack(ctx context.Context, src Source) (Result, error) {
+func (p *packer) pack(ctx context.Context, src Source, o Options) (Result, error) {
 	in, err := src.Open(ctx)
 	if err != nil {
 		return Result{}, err
 	}
 	defer in.Close()
 	p.in = in
-	p.rawHash = startHasher(cap(p.free))
-	if p.table != nil {
-		p.outHash = startHasher(cap(p.free) + 1)
-	}
+	p.startTaps(o.Also)
 	err = p.run(ctx)
 	if err == nil {
 		err = p.checkSize(src)
@@ -122,16 +121,42 @@ func (p *packer) pack(ctx context.Context, src Source) (Result, error) {
 	if err == nil && p.table != nil {
 		err = p.send(p.table.finish(), func() {})
 	}
-	res := Result{Size: p.written, RawSize: p.raw, RawSHA256: p.rawHash.finish()}
-	res.SHA256 = res.RawSHA256
-	if p.outHash != nil {
-		res.SHA256 = p.outHash.finish()
+	res := Result{Size: p.written, RawSize: p.raw}
+	if e := p.finishTaps(&res); err == nil {
+		err = e
 	}
 	if err != nil {
 		return Result{}, err
 	}
 	p.progress(p.raw, p.written)
 	return res, nil
+}
+
+// startTaps starts what sees the bytes beside the encoders and w.
+func (p *packer) startTaps(also io.Writer) {
+	depth := cap(p.free) + 1 // the table is one more
+	p.rawHash = startHasher(depth)
+	if p.table != nil {
+		p.outHash = startHasher(depth)
+		p.outs = append(p.outs, p.outHash.tap)
+	}
+	if also != nil {
+		p.also = startTap(also, depth)
+		p.outs = append(p.outs, p.also)
+	}
+}
+
+// finishTaps waits for them, fills in the sums and returns the error of Options.Also.
+func (p *packer) finishTaps(res *Result) error {
+	res.RawSHA256 = p.rawHash.sum()
+	res.SHA256 = res.RawSHA256
+	if p.outHash != nil {
+		res.SHA256 = p.outHash.sum()
+	}
+	if p.also == nil {
+		return nil
+	}
+	return p.also.finish()
 }
 
 func (p *packer) checkSize(src Source) error {
@@ -167,7 +192,7 @@ func (p *packer) write(j *packJob) error {
 		}
 	}
 	p.raw += int64(len(j.raw))
-	j.refs.Add(1)
+	j.refs.Add(int32(len(p.outs)))
 	if err := p.send(j.out, j.done); err != nil {
 		return err
 	}
@@ -175,12 +200,10 @@ func (p *packer) write(j *packJob) error {
 	return nil
 }
 
-// send hashes and writes b; release is called when the hash has read it.
+// send writes b to w and all outs; each of these calls release when it has read it.
 func (p *packer) send(b []byte, release func()) error {
-	if p.outHash != nil {
-		p.outHash.add(b, release)
-	} else {
-		release()
+	for _, t := range p.outs {
+		t.add(b, release)
 	}
 	n, err := p.w.Write(b)
 	p.written += int64(n)

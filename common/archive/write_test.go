@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/iotest"
 
@@ -128,6 +129,70 @@ func TestWriteReportsTheWritersError(t *testing.T) {
 }
 
 // A stream that breaks off must never become a shorter snapshot.
+func TestAlsoGetsWhatTheWriterGets(t *testing.T) {
+	raw := noise(3, 300*archive.MinChunk+5)
+	for name, write := range map[string]func(context.Context, io.Writer, archive.Source, archive.Options) (archive.Result, error){
+		"Write": archive.Write, "Copy": archive.Copy,
+	} {
+		var b, also bytes.Buffer
+		o := small
+		o.Also = &also
+		res, err := write(t.Context(), &b, archive.ReaderSource("x", bytes.NewReader(raw)), o)
+		if err != nil || res.Size != int64(b.Len()) || res.SHA256 != sha256.Sum256(b.Bytes()) || res.RawSHA256 != sha256.Sum256(raw) {
+			t.Errorf("%s = %+v, %v, which is not what it wrote", name, res, err)
+		}
+		if !bytes.Equal(also.Bytes(), b.Bytes()) {
+			t.Errorf("%s: Also got %d other bytes than the writer's %d", name, also.Len(), b.Len())
+		}
+	}
+}
+
+func TestWriteReportsTheErrorOfAlso(t *testing.T) {
+	broken := errors.New("broken")
+	r, w := io.Pipe()
+	must(t, r.CloseWithError(broken))
+	o := small
+	o.Also = w
+	src := archive.ReaderSource("x", bytes.NewReader(noise(3, 300*archive.MinChunk)))
+	if _, err := archive.Write(t.Context(), io.Discard, src, o); !errors.Is(err, broken) {
+		t.Errorf("Write = %v, want %v", err, broken)
+	}
+}
+
+// A source that never ends must stop at a reader that does not read, or it would fill the memory.
+func TestWriteWaitsForAlso(t *testing.T) {
+	const many = 100 << 20
+	r, w := io.Pipe()
+	o := small
+	o.Also = w
+	var written atomic.Int64
+	done := make(chan error, 1)
+	go func() {
+		src := archive.ReaderSource("x", &repeated{noise(4, archive.MinChunk), many})
+		_, err := archive.Copy(t.Context(), countingWriter{&written}, src, o)
+		done <- err
+	}()
+	if _, err := io.ReadFull(r, make([]byte, 1<<20)); err != nil {
+		t.Fatal(err)
+	}
+	if n := written.Load(); n > many/2 {
+		t.Errorf("the writer has %d bytes while the other one has 1 MiB", n)
+	}
+	if n, err := io.CopyN(io.Discard, r, many-1<<20); err != nil {
+		t.Errorf("the other one got %d bytes more: %v", n, err)
+	}
+	if err := <-done; err != nil || written.Load() != many {
+		t.Errorf("Copy wrote %d bytes: %v", written.Load(), err)
+	}
+}
+
+type countingWriter struct{ n *atomic.Int64 }
+
+func (w countingWriter) Write(p []byte) (int, error) {
+	w.n.Add(int64(len(p)))
+	return len(p), nil
+}
+
 func TestWriteReportsTheSourcesError(t *testing.T) {
 	for _, cause := range []error{errBroken, io.ErrUnexpectedEOF} {
 		for _, n := range []int{0, 1, archive.MinChunk, 3*archive.MinChunk + 5} {

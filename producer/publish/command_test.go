@@ -25,7 +25,7 @@ func TestTheSnapshotCommandDoesNotOutliveTheProducer(t *testing.T) {
 	}
 	defer pipe.Close()
 	producer := exec.CommandContext(t.Context(), os.Args[0])
-	producer.Env = append(os.Environ(), benchJob+"=command", benchSource+"="+fifo)
+	producer.Env = append(os.Environ(), commandSource+"="+fifo)
 	if err := producer.Start(); err != nil {
 		t.Fatal(err)
 	}

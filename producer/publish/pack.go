@@ -53,13 +53,16 @@ func (r *run) writeArchive(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	sinks := []io.Writer{out}
+	o := archive.Options{
+		Level: r.cfg.Level, Workers: r.cfg.Workers,
+		Progress: func(raw, _ int64) { task.Set(raw) },
+	}
 	var pieces *snapshot.PieceHasher
 	if r.length = r.pieceLength(src.Size()); r.length > 0 {
 		pieces = r.newHasher()
-		sinks = append(sinks, pieces)
+		o.Also = pieces
 	}
-	if err := r.encode(ctx, newFanout(sinks...), task); err != nil {
+	if err := r.encode(ctx, out, o); err != nil {
 		out.discard()
 		return err
 	}
@@ -74,19 +77,12 @@ func (r *run) writeArchive(ctx context.Context) error {
 	return nil
 }
 
-func (r *run) encode(ctx context.Context, w *fanout, task Task) (err error) {
-	o := archive.Options{
-		Level: r.cfg.Level, Workers: r.cfg.Workers,
-		Progress: func(raw, _ int64) { task.Set(raw) },
-	}
+func (r *run) encode(ctx context.Context, w io.Writer, o archive.Options) (err error) {
 	write := archive.Write
 	if r.cfg.PassThrough {
 		write = archive.Copy
 	}
 	r.archive, err = write(ctx, w, r.req.Source, o)
-	if e := w.Close(); err == nil { // an error of a sink has stopped the writing, too
-		err = e
-	}
 	return err
 }
 
