@@ -52,11 +52,11 @@ var clients = []client{
 		takesPeers: guest.aria2Peers, takesWebseed: guest.aria2Webseed, takesMagnet: guest.aria2Magnet,
 	}},
 	{name: "libtorrent", version: libtorrentVersion, shows: map[string]proof{
-		takesPeers: guest.libtorrentPeers, takesWebseed: guest.libtorrentWebseed, takesMagnet: guest.libtorrentMagnet,
+		takesPeers: guest.libtorrentPeers, takesWebseed: guest.libtorrentWebseed, takesMagnet: guest.libtorrentMagnet, takesHybrid: guest.libtorrentPeers,
 		seedsToUs: guest.libtorrentSeeds, speaksDHT: guest.libtorrentPointer,
 	}},
 	{name: "qBittorrent", version: qbittorrentVersion, confined: true, shows: map[string]proof{
-		takesPeers: guest.qbittorrentPeers, takesWebseed: guest.qbittorrentWebseed, takesMagnet: guest.qbittorrentMagnet,
+		takesPeers: guest.qbittorrentPeers, takesWebseed: guest.qbittorrentWebseed, takesMagnet: guest.qbittorrentMagnet, takesHybrid: guest.qbittorrentPeers,
 		seedsToUs: guest.qbittorrentSeeds,
 	}},
 	{name: "Transmission", version: transmissionVersion, confined: true, shows: map[string]proof{
@@ -64,7 +64,7 @@ var clients = []client{
 		seedsToUs: guest.transmissionSeeds,
 	}},
 	{name: "rTorrent", version: rtorrentVersion, confined: true, shows: map[string]proof{
-		takesPeers: guest.rtorrentPeers, takesMagnet: guest.rtorrentMagnet, seedsToUs: guest.rtorrentSeeds,
+		takesPeers: guest.rtorrentPeers, takesMagnet: guest.rtorrentMagnet, takesHybrid: guest.rtorrentPeers, seedsToUs: guest.rtorrentSeeds,
 	}},
 }
 
@@ -91,24 +91,29 @@ func TestForeignClientsConfined(t *testing.T) {
 	foreignClients(t, true, ourIP, theirIP)
 }
 
+// foreignClients has a swarm with a v1 torrent, and then one with a hybrid.
 func foreignClients(t *testing.T, confined bool, ours, theirs string) {
-	w := newWorld(t)
-	_, pub := w.produce(w.ledger(12<<20), nil)
-	addr := w.freeAddr(ours)
-	g := guest{world: w, pub: pub, mirror: w.mirror("mirror", stack.Env{"LISTEN_ADDR": addr}), seed: addr, ip: theirs}
-	t.Run("all", func(t *testing.T) { // ends when the parallel ones have ended, before the world does
-		for _, c := range clients {
-			if c.confined == confined {
-				t.Run(c.name, func(t *testing.T) {
-					t.Parallel()
-					c.prove(t, g)
-				})
-			}
-		}
-	})
+	for _, format := range []string{"v1", "hybrid"} {
+		t.Run(format, func(t *testing.T) {
+			w := newWorld(t)
+			_, pub := w.produce(w.ledger(12<<20), stack.Env{"TORRENT_FORMAT": format})
+			addr := w.freeAddr(ours)
+			g := guest{world: w, pub: pub, mirror: w.mirror("mirror", stack.Env{"LISTEN_ADDR": addr}), seed: addr, ip: theirs}
+			t.Run("all", func(t *testing.T) { // ends when the parallel ones have ended, before the world does
+				for _, c := range clients {
+					if c.confined == confined {
+						t.Run(c.name, func(t *testing.T) {
+							t.Parallel()
+							c.prove(t, g)
+						})
+					}
+				}
+			})
+		})
+	}
 }
 
-// prove runs all that c is said to show.
+// prove runs all that c is said to show with the torrent of g.
 func (c client) prove(t *testing.T, g guest) {
 	tested := c.version(g.in(t))
 	if row := readmeRow(t, c.name); row.version != tested {
@@ -119,6 +124,9 @@ func (c client) prove(t *testing.T, g guest) {
 		note("README.md speaks of %s %q, this is %q", c.name, row.version, tested)
 	}
 	for _, column := range slices.Sorted(maps.Keys(c.shows)) {
+		if g.pub.Torrent.HasV2() != (column == takesHybrid) {
+			continue
+		}
 		t.Run(column, func(t *testing.T) {
 			t.Parallel() // they wait more than they work
 			g := g
