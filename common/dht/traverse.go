@@ -65,7 +65,8 @@ func (n *Node) walk(ctx context.Context, target id, q string, args arguments, co
 		t := newTraversal(target, n.id, n.socket.reach, counts)
 		t.timeout, t.soft, t.isSilent = n.cfg.QueryTimeout, n.cfg.soft(), n.book.isSilent
 		t.add(start)
-		return t, t.run(ctx, n.launcher(q, args), visit)
+		err := t.run(ctx, n.launcher(q, args), visit)
+		return t, err
 	}
 	if near := n.book.closest(target, maxNear, netip.AddrPort{}); len(near) >= enough {
 		if t, err := from(near); err != nil || t.answered > 0 {
