@@ -58,7 +58,7 @@ func BenchmarkRestart(b *testing.B) {
 // origin sent over the size of the snapshot, and the time until the last mirror is complete.
 func BenchmarkMirrors(b *testing.B) {
 	data, tor := content(b, "data.zst", 256<<20, 1<<20)
-	for _, mirrors := range []int{1, 4, 8} {
+	for _, mirrors := range []int{1, 4, 8, 16} {
 		b.Run(strconv.Itoa(mirrors), func(b *testing.B) {
 			var egress int64
 			for range b.N {

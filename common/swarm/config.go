@@ -79,15 +79,18 @@ type tuning struct {
 	tick            time.Duration // how often decisions are reconsidered while something is missing
 	flush           time.Duration // how often data goes to disk
 	idle            time.Duration // in which at least some bytes of an origin's body must come
-	overdue         time.Duration // without progress until the work of other mirrors is done
+	overdue         time.Duration // of a request by another mirror, until it is known how long they take
+	alive           time.Duration // a sign of life of a peer
+	floor           float64       // bytes per second from all peers that are worth waiting for
 	grace           time.Duration // in which a first peer may connect before origins are asked
+	settle          time.Duration // without a new peer until the first are known
 	hedge           time.Duration // a reader waits for peers until an origin is asked as well
 	stuck           time.Duration // a piece is in flight from an origin until peers may bring it as well
 	diskRetry       time.Duration // between attempts to write to a full disk
 	backoff         backoffRange
 	penance         backoffRange
 	layer           time.Duration // a peer may take to send the v2 hashes of a hybrid torrent
-	slots           int           // requests to origins at once, per snapshot
+	slots           int           // most requests to origins at once, per snapshot
 	memory          int64         // bytes of pieces from origins in memory, all snapshots
 	announce        backoffRange
 	redial          backoffRange
@@ -103,7 +106,10 @@ func defaultTuning() *tuning {
 		flush:           3 * time.Second,
 		idle:            30 * time.Second,
 		overdue:         3 * time.Second,
+		alive:           10 * time.Second,
+		floor:           32 << 10,
 		grace:           2 * time.Second,
+		settle:          300 * time.Millisecond,
 		hedge:           time.Second,
 		stuck:           10 * time.Second,
 		diskRetry:       5 * time.Second,

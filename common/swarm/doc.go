@@ -9,10 +9,11 @@
 //     Beside the file lies a record of the pieces that are on disk (see FORMAT.md): a bit is written after the data's fsync and
 //     holds only for the very file (size, modification time, inode) that it was written for. Anything else is hashed first.
 //   - Origins. The library's webseed scheduler makes every client fetch everything from the origin and drops pieces for good after
-//     one 404. Here a piece is taken from an origin if no connected peer has it and this client is the one elected for it, or after
-//     a patience without progress; bytes are hashed in memory before they touch the file; failures are retried for ever,
-//     with growing delays per origin. Of several, the one that behaves best and answers soonest is asked. Before an origin is relied on
-//     for more than 2 GiB, it is asked for the file's last byte: some proxies and caches serve no ranges that deep.
+//     one 404. Here package schedule decides: a piece is taken from an origin if no peer that delivers has it, this client is the
+//     one elected for it and its peers already have what it has, or after a patience without progress; bytes are hashed in
+//     memory before they touch the file; failures are retried for ever, with growing delays per origin. Of several, the one that
+//     behaves best and answers soonest is asked. Before an origin is relied on for more than 2 GiB, it is asked for the file's last
+//     byte: some proxies and caches serve no ranges that deep.
 //   - Formats. Torrents may be v1, hybrid or v2 only. Of a hybrid, the library looks at the SHA-1 alone; here each piece must also be
 //     what the SHA-256 tree says, wherever it came from, if the tree's layer is known: it comes with a .torrent, or from a peer that
 //     speaks v2 and has everything.

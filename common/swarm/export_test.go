@@ -12,7 +12,10 @@ func Fast(c Config) Config {
 	t.flush = 50 * time.Millisecond
 	t.idle = 300 * time.Millisecond
 	t.overdue = 500 * time.Millisecond
+	t.alive = 2 * time.Second
+	t.floor = 1
 	t.grace = 500 * time.Millisecond
+	t.settle = 50 * time.Millisecond
 	t.hedge = 200 * time.Millisecond
 	t.stuck = time.Second
 	t.diskRetry = 50 * time.Millisecond

@@ -15,6 +15,7 @@ import (
 
 	"snapswarm/common/answer"
 	"snapswarm/common/snapshot"
+	"snapswarm/common/swarm/schedule"
 )
 
 var errStalled = errors.New("no bytes for too long")
@@ -42,8 +43,8 @@ type fetcher struct {
 
 // fetch requests the pieces of r from url with one range request and delivers them one by one. The error is a *fetchError unless it
 // came from deliver.
-func (f *fetcher) fetch(ctx context.Context, url string, r run) error {
-	size := f.torrent.PieceSize(r.first)
+func (f *fetcher) fetch(ctx context.Context, url string, r schedule.Run) error {
+	size := f.torrent.PieceSize(r.First)
 	if err := f.memory.Acquire(ctx, size); err != nil {
 		return &fetchError{result: fetchCancelled, err: err}
 	}
@@ -61,7 +62,7 @@ func (f *fetcher) fetch(ctx context.Context, url string, r run) error {
 	defer body.Close()
 	buf, _ := f.buffers.Get().(*[]byte)
 	defer f.buffers.Put(buf)
-	for i := r.first; i < r.first+r.n; i++ {
+	for i := r.First; i < r.First+r.N; i++ {
 		b := (*buf)[:f.torrent.PieceSize(i)]
 		if err := f.readPiece(reqCtx, body, i, b, watch); err != nil {
 			return f.explain(reqCtx, url, err)
@@ -98,9 +99,9 @@ func (f *fetcher) request(ctx context.Context, url string, first, last int64) (i
 }
 
 // span is the first and the last byte of r.
-func (f *fetcher) span(r run) (first, last int64) {
-	end := r.first + r.n - 1
-	return int64(r.first) * f.torrent.PieceLength, int64(end)*f.torrent.PieceLength + f.torrent.PieceSize(end) - 1
+func (f *fetcher) span(r schedule.Run) (first, last int64) {
+	end := r.First + r.N - 1
+	return int64(r.First) * f.torrent.PieceLength, int64(end)*f.torrent.PieceLength + f.torrent.PieceSize(end) - 1
 }
 
 // checkResponse is nil if the body begins at byte first of the right file (RFC 9110 section 14).

@@ -6,11 +6,10 @@ import (
 	"errors"
 	"maps"
 	"slices"
-	"strings"
 	"sync/atomic"
 	"time"
 
-	"github.com/anacrolix/torrent"
+	"snapswarm/common/swarm/schedule"
 )
 
 // urgentSlots is how many requests to origins readers may have beyond the schedule's.
@@ -18,7 +17,7 @@ const urgentSlots = 4
 
 // flight is one request to an origin.
 type flight struct {
-	run       run
+	run       schedule.Run
 	origin    *origin
 	started   time.Time
 	urgent    bool      // for readers
@@ -43,7 +42,7 @@ func (fs *flights) add(f *flight) {
 	if f.urgent {
 		fs.urgent++
 	}
-	for i := f.run.first; i < f.run.first+f.run.n; i++ {
+	for i := f.run.First; i < f.run.First+f.run.N; i++ {
 		fs.byPiece[i] = f
 	}
 }
@@ -53,7 +52,7 @@ func (fs *flights) remove(f *flight) {
 	if f.urgent {
 		fs.urgent--
 	}
-	for i := f.run.first; i < f.run.first+f.run.n; i++ {
+	for i := f.run.First; i < f.run.First+f.run.N; i++ {
 		if fs.byPiece[i] == f {
 			delete(fs.byPiece, i)
 		}
@@ -62,7 +61,7 @@ func (fs *flights) remove(f *flight) {
 
 // fetches reports whether origins are to be asked at all.
 func (l *loop) fetches() bool {
-	if l.schedule.policy == OriginNever || len(l.origins.list) == 0 {
+	if l.s.client.config.Origins == OriginNever || len(l.origins.list) == 0 {
 		return false
 	}
 	return len(l.asked) > 0 || l.base > 0 && !l.s.isComplete()
@@ -75,20 +74,15 @@ func (l *loop) wanted(i int) bool {
 
 // fetch starts requests: for readers first, then what the schedule picks.
 func (l *loop) fetch(now time.Time) {
-	peers, held := l.peers()
-	for _, i := range l.urgent(now, held) {
+	v := l.view(now)
+	for _, i := range l.urgent(now, v.Peers) {
 		if l.flights.urgent >= urgentSlots {
 			break
 		}
-		l.launch(now, run{i, 1}, true)
+		l.launch(now, schedule.Run{First: i, N: 1}, true)
+		v.Wanted.Remove(i)
 	}
-	depth := l.origins.depth(now)
-	runs := l.schedule.pick(view{
-		now: now, started: l.started, lastProgress: l.lastProgress, lastPeers: l.lastPeers,
-		inFlight: l.flights.n - l.flights.urgent,
-		wanted:   func(i int) bool { return l.wanted(i) && l.behind(i) <= depth }, held: held, peers: peers,
-	})
-	for _, r := range runs {
+	for _, r := range l.schedule.Pick(v) {
 		l.launch(now, r, false)
 	}
 }
@@ -97,10 +91,10 @@ func (l *loop) fetch(now time.Time) {
 func (l *loop) behind(i int) int64 { return l.s.file.offset(i) + l.s.torrent.PieceSize(i) }
 
 // urgent is what readers need and peers do not bring: what they wait for, then what they come to next.
-func (l *loop) urgent(now time.Time, held pieceSet) []int {
+func (l *loop) urgent(now time.Time, peers []schedule.Peer) []int {
 	var pieces []int
 	for i, w := range l.waiters {
-		if l.wanted(i) && (!held.Contains(uint32(i)) || now.Sub(w.since) >= l.tuning.hedge) {
+		if l.wanted(i) && (!claimed(peers, i) || now.Sub(w.since) >= l.tuning.hedge) {
 			pieces = append(pieces, i)
 		}
 	}
@@ -110,7 +104,7 @@ func (l *loop) urgent(now time.Time, held pieceSet) []int {
 	soon := slices.SortedFunc(maps.Keys(l.wants), func(a, b *want) int { return cmp.Compare(a.first, b.first) })
 	for _, w := range soon {
 		for i := w.first; i <= w.last && w.priority == Soon && len(pieces) < urgentSlots; i++ {
-			if l.waiters[i] == nil && l.wanted(i) && !held.Contains(uint32(i)) {
+			if l.waiters[i] == nil && l.wanted(i) && !claimed(peers, i) {
 				pieces = append(pieces, i)
 			}
 		}
@@ -119,11 +113,11 @@ func (l *loop) urgent(now time.Time, held pieceSet) []int {
 }
 
 // launch starts a request, if an origin may be asked now.
-func (l *loop) launch(now time.Time, r run, urgent bool) {
-	if l.flights.byPiece[r.first] != nil {
+func (l *loop) launch(now time.Time, r schedule.Run, urgent bool) {
+	if l.flights.byPiece[r.First] != nil {
 		return // an urgent one took it a moment ago
 	}
-	o := l.origins.choose(now, l.behind(r.first+r.n-1))
+	o := l.origins.choose(now, l.behind(r.First+r.N-1))
 	if o == nil {
 		return
 	}
@@ -131,7 +125,7 @@ func (l *loop) launch(now time.Time, r run, urgent bool) {
 	f := &flight{run: r, origin: o, started: now, urgent: urgent, sounds: !o.sounded, cancel: cancel}
 	o.inFlight++
 	l.flights.add(f)
-	for i := r.first; i < r.first+r.n; i++ {
+	for i := r.First; i < r.First+r.N; i++ {
 		l.prioritise(i)
 	}
 	fetcher := l.fetcher(f)
@@ -163,7 +157,7 @@ func (l *loop) abandon(piece int) {
 	if f == nil || !f.stuck && !f.urgent {
 		return
 	}
-	for i := f.run.first; i < f.run.first+f.run.n; i++ {
+	for i := f.run.First; i < f.run.First+f.run.N; i++ {
 		if !l.s.file.has(i) {
 			return
 		}
@@ -201,18 +195,23 @@ func (s *Snapshot) commit(ctx context.Context, i int, b []byte) error {
 
 // landed takes note of how a request ended.
 func (l *loop) landed(f *flight) {
+	inFlight := l.flights.n - l.flights.urgent
 	l.flights.remove(f)
 	f.origin.inFlight--
 	l.sounded(f)
 	if f.err == nil {
-		first, last := f.run.first, f.run.first+f.run.n-1
-		f.origin.timed(time.Since(f.asked), l.behind(last)-l.s.file.offset(first))
+		first, last := f.run.First, f.run.First+f.run.N-1
+		bytes, now := l.behind(last)-l.s.file.offset(first), time.Now()
+		f.origin.timed(now.Sub(f.asked), bytes)
+		if !f.urgent {
+			l.schedule.Landed(f.started, now, bytes, inFlight)
+		}
 	}
 	for n := range f.delivered.Load() {
-		l.origins.succeeded(f.origin, l.s.torrent.PieceSize(f.run.first+int(n)))
+		l.origins.succeeded(f.origin, l.s.torrent.PieceSize(f.run.First+int(n)))
 	}
 	l.judge(f)
-	for i := f.run.first; i < f.run.first+f.run.n; i++ {
+	for i := f.run.First; i < f.run.First+f.run.N; i++ {
 		l.prioritise(i)
 	}
 }
@@ -246,6 +245,7 @@ func (l *loop) judge(f *flight) {
 		return
 	}
 	c.metrics.originRequest(e.result)
+	l.schedule.Failed(f.run)
 	if e.result == fetchWrongBytes {
 		c.metrics.badPiece(fromOrigin)
 	}
@@ -270,53 +270,3 @@ func (l *loop) releaseStuck(now time.Time) {
 		}
 	}
 }
-
-// peers are the connected peers, each once, and what at least one of them has.
-func (l *loop) peers() ([]peerView, pieceSet) {
-	var (
-		views []peerView
-		seen  = make(map[[20]byte]bool)
-	)
-	conns := slices.DeleteFunc(l.s.handle.PeerConns(), func(pc *torrent.PeerConn) bool {
-		id := [20]byte(pc.PeerID)
-		again := seen[id]
-		seen[id] = true
-		return again
-	})
-	sets := collect(conns, (*torrent.PeerConn).PeerPieces)
-	for i, pc := range conns {
-		mirror := strings.HasPrefix(string(pc.PeerID[:]), mirrorPrefix)
-		views = append(views, peerView{id: [20]byte(pc.PeerID), mirror: mirror, has: sets[i]})
-	}
-	return views, union(sets)
-}
-
-// collect is f of each element of in.
-func collect[E, S any](in []E, f func(E) S) []S {
-	out := make([]S, len(in))
-	for i, e := range in {
-		out[i] = f(e)
-	}
-	return out
-}
-
-// union is what at least one of the sets, which are the library's bitmaps, contains.
-func union[S interface {
-	pieceSet
-	Clone() S
-	Or(S)
-}](sets []S) pieceSet {
-	if len(sets) == 0 {
-		return noPieces{}
-	}
-	all := sets[0].Clone()
-	for _, s := range sets[1:] {
-		all.Or(s)
-	}
-	return all
-}
-
-type noPieces struct{}
-
-// Contains implements pieceSet.
-func (noPieces) Contains(uint32) bool { return false }

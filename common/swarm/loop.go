@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"github.com/anacrolix/torrent"
+
+	"snapswarm/common/swarm/schedule"
 )
 
 // loop owns what a snapshot is asked for and what is on its way. One goroutine runs it; others post functions to it. All methods
@@ -23,14 +25,18 @@ type loop struct {
 	asked    map[int]int      // how many wants and waiters cover the piece
 	flights  flights
 	origins  originSet
-	schedule *schedule
+	schedule *schedule.Rule
 	buffers  sync.Pool // of *[]byte, a piece long, for origins
+
+	neighbours neighbours
 
 	started      time.Time
 	received     int64 // payload bytes from origins at lastProgress
 	lastProgress time.Time
-	fromPeers    int64 // payload bytes from peers at lastPeers
-	lastPeers    time.Time
+	fromPeers    int64     // payload bytes from peers at lastProgress
+	lastPeers    time.Time // when peers last brought something, and not too little
+	downlink     meter     // of payload from peers
+	uplink       meter     // of payload to peers
 	probeAt      time.Time // when to try the disk again
 	probing      bool
 }
@@ -54,10 +60,8 @@ func newLoop(s *Snapshot) *loop {
 		return &b
 	}
 	self := [20]byte(c.library.PeerID())
-	l.schedule = newSchedule(c.config.Origins, self, n, s.torrent.PieceLength, newRand())
-	l.schedule.slots = l.tuning.slots
-	l.schedule.overdue, l.schedule.patience = l.tuning.overdue, c.config.OriginPatience
-	l.schedule.grace = l.tuning.grace
+	l.schedule = newRule(c.config, self, n, s.torrent.PieceLength, newRand())
+	l.neighbours = neighbours{pieces: n, known: make(map[torrent.PeerID]*neighbour)}
 	return l
 }
 
@@ -137,19 +141,22 @@ func (l *loop) decide(now time.Time) {
 		return
 	}
 	l.releaseStuck(now)
-	if l.s.find.alone() {
-		l.schedule.grace = 0 // nobody to wait for
-	}
 	if l.fetches() {
 		l.fetch(now)
 	}
 }
 
-// noteProgress remembers when payload last arrived.
+// noteProgress remembers when payload last arrived, and how fast it comes and goes.
 func (l *loop) noteProgress(now time.Time) {
 	stats := l.s.handle.Stats()
-	if n := stats.PeerConns.BytesReadUsefulData.Int64(); n != l.fromPeers {
-		l.fromPeers, l.lastPeers, l.lastProgress = n, now, now
+	l.uplink.read(now, stats.BytesWrittenData.Int64())
+	n := stats.PeerConns.BytesReadUsefulData.Int64()
+	l.downlink.read(now, n)
+	if n != l.fromPeers {
+		l.fromPeers, l.lastProgress = n, now
+		if l.downlink.rate >= l.tuning.floor {
+			l.lastPeers = now
+		}
 	}
 	if n := l.s.fromOrigin.Load(); n != l.received {
 		l.received, l.lastProgress = n, now
