@@ -1,14 +1,20 @@
 package main
 
 import (
+	"bytes"
+	"crypto/sha1"
 	"crypto/sha256"
 	"io"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"snapswarm/common/snapshot"
 )
 
 func TestMedian(t *testing.T) {
@@ -175,5 +181,44 @@ func TestEncodeHashDoesTheSameWork(t *testing.T) {
 	}
 	if alone.String() != hashed.String() || len(alone.String()) < 2 {
 		t.Errorf("frames of %q and %q bytes", alone.String(), hashed.String())
+	}
+}
+
+func TestSlowOriginCountsAndLimits(t *testing.T) {
+	dir := t.TempDir()
+	const size = 2 << 20
+	if err := os.WriteFile(filepath.Join(dir, "file"), make([]byte, size), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	o := newSlowOrigin(dir, "file", 4<<20)
+	server := httptest.NewServer(o)
+	defer server.Close()
+	began := time.Now()
+	res, err := server.Client().Get(server.URL + "/file") //nolint:noctx // ends with the test
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	if n, err := io.Copy(io.Discard, res.Body); n != size || err != nil {
+		t.Fatalf("got %d bytes, %v", n, err)
+	}
+	if took, least := time.Since(began), 450*time.Millisecond; took < least {
+		t.Errorf("2 MiB at 4 MiB/s took %v, want at least %v", took, least)
+	}
+	if got := o.sent.Load(); got != size {
+		t.Errorf("counted %d bytes, want %d", got, size)
+	}
+}
+
+func TestALiarGreetsAsASeed(t *testing.T) {
+	tor, err := snapshot.NewTorrent(snapshot.Content{
+		Name: "file", Length: 10 << 18, PieceLength: 1 << 18, Pieces: make([]byte, 10*sha1.Size),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := (&liar{torrent: tor}).greeting()
+	if want := []byte("\x00\x00\x00\x03\x05\xff\xc0\x00\x00\x00\x01\x01"); !bytes.HasSuffix(b, want) || len(b) != 68+len(want) {
+		t.Errorf("greeting = %q, want a handshake, 10 pieces and unchoke", b)
 	}
 }

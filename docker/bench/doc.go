@@ -2,8 +2,9 @@
 // 127.0.0.1 of this machine, and prints a report in Markdown: wall time, CPU time, memory, ratios, and for each bar that is
 // set whether it was met.
 //
-//	go run ./docker/bench                   everything, about 10 minutes
+//	go run ./docker/bench                   everything, about half an hour
 //	go run ./docker/bench publish           one measurement
+//	go run ./docker/bench -only '^8' swarm  some rows of those that have many
 //	go run ./docker/bench -scale 0.05       a twentieth of the data: a quick look, whose figures mean little
 //
 // How it measures:
@@ -17,6 +18,8 @@
 //     for dearly. Then a busy machine may come to rest, and a run during which other processes took more than a tenth of the
 //     machine is repeated, until -patience is used up. What they took is part of the report: above a few percent, trust CPU
 //     times rather than wall times.
+//   - Mirrors that share an origin are processes, too; the origin is this program, which sends at most 32 MiB/s. Crowds of mirrors
+//     are simulated, by the same rule that the processes follow; -plot draws them.
 //   - Files come from the page cache. No network is involved: DHT, UPnP, LSD and PEX of foreign clients are off.
 //   - Every file that was transferred is compared with its source, outside of the time that is measured.
 //

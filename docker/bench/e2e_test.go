@@ -37,7 +37,7 @@ func TestReport(t *testing.T) {
 	if diff := cmp.Diff(names(), titles); diff != "" {
 		t.Errorf("sections (-want +got):\n%s", diff)
 	}
-	for _, row := range []string{"| producer publish ", "| zstd -T0 -7 ", "| mirror --once ", "| libtorrent ", "| aria2c ", "| gateway, whole file ", "| nginx, 8 ranges at once "} {
+	for _, row := range []string{"| producer publish ", "| zstd -T0 -7 ", "| mirror --once ", "| 16 mirrors ", "| 4 clients of the library ", "| 4 libtorrent ", "| 8, 7 ", "| libtorrent ", "| aria2c ", "| gateway, whole file ", "| nginx, 8 ranges at once "} {
 		if !strings.Contains(out, row) {
 			t.Errorf("no row %q in\n%s", row, out)
 		}

@@ -19,6 +19,7 @@ import (
 // measurement is one part of the report.
 type measurement struct {
 	name string
+	with string // another name that chooses it, too
 	// run may use the empty folder dir, which is removed afterwards, as the servers are stopped that it has started.
 	run func(ctx context.Context, b *bench, dir string) (section, error)
 }
@@ -26,9 +27,11 @@ type measurement struct {
 // measurements are all there are, in the order of the report.
 func measurements() []measurement {
 	return []measurement{
-		{"publish", measurePublish},
-		{"swarm", measureSwarm},
-		{"gateway", measureGateway},
+		{name: "publish", run: measurePublish},
+		{name: "swarm", run: measureSwarm},
+		{name: "mirrors", with: "swarm", run: measureShared},
+		{name: "crowd", run: measureCrowd},
+		{name: "gateway", run: measureGateway},
 	}
 }
 
@@ -49,6 +52,8 @@ type options struct {
 	patience time.Duration
 	dir      string
 	bin      string
+	only     string
+	plot     string
 	names    []string
 }
 
@@ -56,6 +61,9 @@ func run(ctx context.Context, out, log io.Writer) error {
 	o, err := parse()
 	if len(o.names) == 2 && (o.names[0] == encodeAlone || o.names[0] == encodeHash) {
 		return runEncode(o.names[1], o.names[0] == encodeHash, out)
+	}
+	if len(o.names) > 0 && o.names[0] == webseedClient {
+		return runWebseed(ctx, o.names[1:], out)
 	}
 	if err == nil {
 		err = o.check()
@@ -73,7 +81,7 @@ func run(ctx context.Context, out, log io.Writer) error {
 	defer b.close()
 	report := newReport(ctx)
 	for _, m := range measurements() {
-		if !slices.Contains(o.names, m.name) {
+		if !slices.Contains(o.names, m.name) && !slices.Contains(o.names, m.with) {
 			continue
 		}
 		s, err := b.run(ctx, m)
@@ -98,6 +106,8 @@ func parse() (options, error) {
 	f.DurationVar(&o.patience, "patience", 5*time.Minute, "how long to wait for a quiet machine and to repeat disturbed runs, in all")
 	f.StringVar(&o.dir, "dir", "", "folder for temporary data (default: the system's)")
 	f.StringVar(&o.bin, "bin", "", "folder with the programs producer, mirror and gateway (default: they are built)")
+	f.StringVar(&o.only, "only", "", "regular expression of the rows to measure, where a measurement has many (default: all)")
+	f.StringVar(&o.plot, "plot", "", "file for the picture of the crowd measurement, an SVG")
 	err := f.Parse(os.Args[1:])
 	o.names = f.Args()
 	return o, err

@@ -23,6 +23,22 @@ type server struct {
 
 // serve starts cmd and returns when it accepts connections at addr.
 func (b *bench) serve(ctx context.Context, name, addr string, cmd *exec.Cmd) (*server, error) {
+	s, err := b.start(name, cmd)
+	if err != nil {
+		return nil, err
+	}
+	err = s.await(ctx, "does not accept connections at "+addr, func() bool {
+		conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", addr)
+		if err != nil {
+			return false
+		}
+		return conn.Close() == nil
+	})
+	return s, err
+}
+
+// start starts cmd and does not wait for anything.
+func (b *bench) start(name string, cmd *exec.Cmd) (*server, error) {
 	s := &server{name: name, cmd: cmd, ended: make(chan struct{})}
 	cmd.Stdout, cmd.Stderr = &s.output, &s.output
 	if err := cmd.Start(); err != nil {
@@ -33,14 +49,7 @@ func (b *bench) serve(ctx context.Context, name, addr string, cmd *exec.Cmd) (*s
 		_ = cmd.Wait() // it is stopped by a signal, or its output says why it ended
 	}()
 	b.servers = append(b.servers, s)
-	err := s.await(ctx, "does not accept connections at "+addr, func() bool {
-		conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", addr)
-		if err != nil {
-			return false
-		}
-		return conn.Close() == nil
-	})
-	return s, err
+	return s, nil
 }
 
 // await polls until ready; otherwise says what is wrong if that takes too long, or the server ends.
