@@ -59,11 +59,14 @@ func (r *Rule) first(v *View) int {
 // leastOverdue keeps quick origins from making mirrors nervous: news of a piece needs time, too.
 const leastOverdue = time.Second
 
+// mostOverdue is no small bound: where an origin is slow for all, joining those that wait for it makes it slower still.
+const mostOverdue = 10 * time.Minute
+
 // overdue is how long another mirror's request may take: twice what ours take.
 func (r *Rule) overdue() time.Duration {
 	switch t := r.flow.took; {
 	case t > 0:
-		return min(max(2*t, min(leastOverdue, r.Overdue)), 30*time.Second)
+		return min(max(2*t, min(leastOverdue, r.Overdue)), mostOverdue)
 	case r.small():
 		return r.Overdue
 	}

@@ -47,6 +47,14 @@ func TestACrowdTakesAboutOneCopy(t *testing.T) {
 	}
 }
 
+// Where the origin is slower than an uplink, uplinks have room all the time, and hunger tells nothing. Copies are time there.
+func TestASlowOriginIsNotAskedForMuchMore(t *testing.T) {
+	s := crowd.Scenario{Mirrors: 200, Degree: 20, Pieces: 512, Seed: 1, Origin: 0.5, Patience: 5 * time.Minute}
+	if r := crowd.Run(s); r.Egress > 1.8 || r.Unfinished > 0 {
+		t.Errorf("egress = %.3f copies, %d mirrors unfinished, want at most 1.8 and none", r.Egress, r.Unfinished)
+	}
+}
+
 func TestTheSameSeedGivesTheSame(t *testing.T) {
 	s := crowd.Scenario{Mirrors: 50, Degree: 20, Pieces: 256, Seed: 3, Origin: 30, Patience: time.Minute, Mixed: true, Liars: .2, Leavers: .2}
 	if a, b := fmt.Sprint(crowd.Run(s)), fmt.Sprint(crowd.Run(s)); a != b {
