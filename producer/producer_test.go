@@ -66,6 +66,10 @@ func TestFromKeyToStatus(t *testing.T) {
 			t.Errorf("status does not tell %q:\n%s", want, text)
 		}
 	}
+	if out = w.mustRun("publish", w.source, "--name", "other.tar.zst"); !strings.Contains(out, "--name ledger.tar.zst keeps them") {
+		t.Errorf("publish does not tell that the name has changed:\n%s", out)
+	}
+	st = w.status()
 	w.set("AUTHORITY_KEY_FILE", "")
 	w.set("CHANNEL", link)
 	if got := w.status(); got.Newest == nil || got.Newest.Version != st.Newest.Version {

@@ -94,6 +94,9 @@ func writeReport(out io.Writer, r publish.Report) error {
 	line := func(name, format string, args ...any) { fmt.Fprintf(w, name+"\t"+format+"\n", args...) }
 	line("published", "%s", r.Version)
 	line("file", "%s", r.File)
+	if r.FileBefore != "" {
+		line("WARNING", "the file before was %s: links to …/latest/%[1]s break; --name %[1]s keeps them", r.FileBefore)
+	}
 	line("size", "%s of %s raw (ratio %.2f)", bytesOf(r.Size), bytesOf(r.RawSize), float64(r.RawSize)/float64(r.Size))
 	line("sha256", "%s", r.SHA256)
 	line("info-hash", "%s (%d pieces of %s)", r.InfoHash, r.Pieces, humanize.IBytes(uint64(r.PieceLength)))

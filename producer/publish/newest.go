@@ -36,8 +36,11 @@ func (r *run) resolve(ctx context.Context) (err error) {
 	if err := r.cfg.Store.Check(ctx); err != nil {
 		return err
 	}
-	r.known, err = r.newest(ctx)
-	return err
+	if r.known, err = r.newest(ctx); err != nil {
+		return err
+	}
+	r.warnOfNewName(ctx)
+	return nil
 }
 
 // newest looks into the bucket, asks the network and this machine's own memory. The bucket has to answer: publishing

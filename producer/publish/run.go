@@ -26,6 +26,7 @@ type Report struct {
 	Channel     string             `json:"channel"`
 	Version     snapshot.Version   `json:"version"`
 	File        string             `json:"file"`
+	FileBefore  string             `json:"file_before,omitempty"` // of the snapshot before, when that was another one
 	Path        string             `json:"path"`
 	RawSize     int64              `json:"raw_size"`
 	Size        int64              `json:"size"`
