@@ -2,6 +2,7 @@ package pointer
 
 import (
 	"context"
+	"encoding/hex"
 	"errors"
 	"log/slog"
 	"sync"
@@ -45,6 +46,10 @@ func (o *onceLog) refused(ctx context.Context, ch snapshot.Channel, f Refusal) {
 		level = slog.LevelDebug
 	}
 	o.log.Log(ctx, level, "pointer refused", "channel", ch.Salt, "source", f.Source, "seq", f.Seq, "error", f.Err)
+	if e, ok := errors.AsType[*conflictError](f.Err); ok {
+		o.log.DebugContext(ctx, "values of the two pointers with one sequence number", "channel", ch.Salt, "seq", f.Seq,
+			"kept", hex.EncodeToString(e.first.Value), "refused", hex.EncodeToString(e.second.Value))
+	}
 }
 
 func (o *onceLog) first(key refusalKey) bool {

@@ -36,10 +36,6 @@ type state struct {
 	conflict *conflict
 }
 
-// conflict is the evidence of [ErrConflict]: two records that the channel's key signed with the same
-// sequence number, in the order in which they were seen.
-type conflict struct{ first, second Record }
-
 // OpenRatchet opens the ratchet that lives in dir, which it creates when it is missing.
 func OpenRatchet(dir string, log *slog.Logger) (*Ratchet, error) {
 	if err := durable.MkdirAll(dir, 0o755); err != nil {
@@ -94,20 +90,15 @@ func check(ch snapshot.Channel, rec Record, now time.Time) error {
 
 // conflict records the evidence once and refuses rec. Caller holds r.mu.
 func (r *Ratchet) conflict(ch snapshot.Channel, st *state, rec Record) error {
-	first := *st.accepted
-	err := conflictError(first, rec)
+	c := conflict{first: *st.accepted, second: rec}
+	err := &conflictError{conflict: c}
 	if st.conflict != nil && st.conflict.first.Seq == rec.Seq {
 		return err
 	}
-	if e := r.save(ch, &state{accepted: st.accepted, conflict: &conflict{first: first, second: rec}}); e != nil {
+	if e := r.save(ch, &state{accepted: st.accepted, conflict: &c}); e != nil {
 		return errors.Join(err, e)
 	}
 	return err
-}
-
-func conflictError(first, second Record) error {
-	return fmt.Errorf("%w: seq %d has value %x and value %x; another publisher uses this key, or it was stolen",
-		ErrConflict, first.Seq, first.Value, second.Value)
 }
 
 func stamp(rec Record) string { return rec.Time().Format(time.RFC3339) }

@@ -192,6 +192,9 @@ func (r *Resolver) accept(round *round, c candidate) error {
 		}
 		return nil
 	case errors.Is(err, ErrOlder), errors.Is(err, ErrConflict):
+		if e, ok := errors.AsType[*conflictError](err); ok {
+			e.kept = cmp.Or(round.result.Source, Saved)
+		}
 		round.refuse(c.source, c.Record, err)
 		return nil
 	default:
@@ -204,7 +207,7 @@ func (r *Resolver) ratchet(round *round, rec Record) error {
 		return r.cfg.Ratchet.Accept(round.ch, rec, round.now)
 	}
 	if best := round.result.Record; round.result.Source != "" && !best.Equal(rec) {
-		return conflictError(best, rec)
+		return &conflictError{conflict: conflict{first: best, second: rec}}
 	}
 	return nil
 }

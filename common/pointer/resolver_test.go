@@ -3,6 +3,7 @@ package pointer_test
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -44,18 +45,19 @@ func (s *source) Lookup(ctx context.Context, _ snapshot.Channel) ([]pointer.Reco
 
 type bench struct {
 	*pointer.Resolver
-	log *bytes.Buffer
+	log   *bytes.Buffer
+	level *slog.LevelVar // info
 }
 
 // newBench makes a resolver with the default times over sources; call it inside a synctest bubble.
 func newBench(t *testing.T, ratchet *pointer.Ratchet, sources ...pointer.Source) bench {
-	log := new(bytes.Buffer)
+	log, level := new(bytes.Buffer), new(slog.LevelVar)
 	resolver := pointer.NewResolver(pointer.ResolverConfig{
-		Sources: sources, Ratchet: ratchet, Log: slog.New(slog.NewTextHandler(log, nil)),
+		Sources: sources, Ratchet: ratchet, Log: slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: level})),
 		Now: func() time.Time { return testTime },
 	})
 	t.Cleanup(resolver.Close)
-	return bench{resolver, log}
+	return bench{resolver, log, level}
 }
 
 func TestHighestValidSeqWinsWithinTheGrace(t *testing.T) {
@@ -254,6 +256,7 @@ func TestTwoValuesOfOneSeqRaiseAnAlarm(t *testing.T) {
 			one := &source{name: "one", records: []pointer.Record{sign(t, 5, 1)}}
 			two := &source{name: "two", delay: time.Second, records: []pointer.Record{sign(t, 5, 2)}}
 			b := newBench(t, ratchet, one, two)
+			b.level.Set(slog.LevelDebug)
 			res, err := b.Resolve(t.Context(), testChannel())
 			if err != nil || !res.Record.Equal(sign(t, 5, 1)) {
 				t.Errorf("ratchet %v: Resolve = %x, %v, want the first value", withRatchet, res.Record.Value, err)
@@ -261,15 +264,51 @@ func TestTwoValuesOfOneSeqRaiseAnAlarm(t *testing.T) {
 			if len(res.Refused) != 1 || res.Refused[0].Source != "two" || !errors.Is(res.Refused[0].Err, pointer.ErrConflict) {
 				t.Errorf("ratchet %v: refused %v, want a conflict from two", withRatchet, res.Refused)
 			}
-			if !strings.Contains(b.log.String(), "level=ERROR") {
-				t.Errorf("ratchet %v: log %q, want an error", withRatchet, b.log)
-			}
+			checkAlarm(t, b.log.String(), "one", sign(t, 5, 1), sign(t, 5, 2))
+			b.log.Reset()
 			two.records = []pointer.Record{sign(t, 6, 2)}
-			if res, err = b.Resolve(t.Context(), testChannel()); err != nil || res.Record.Seq != 6 {
+			if res, err = b.Resolve(t.Context(), testChannel()); err != nil || res.Record.Seq != 6 || b.log.Len() > 0 {
 				t.Errorf("ratchet %v: a higher seq = %d, %v, want 6", withRatchet, res.Record.Seq, err)
 			}
 		})
 	}
+}
+
+// checkAlarm wants one line that a person can read, and the evidence at debug level.
+func checkAlarm(t *testing.T, log, keptFrom string, kept, refused pointer.Record) {
+	t.Helper()
+	alarm, evidence, _ := strings.Cut(log, "\n")
+	first, second := sha256.Sum256(kept.Value), sha256.Sum256(refused.Value)
+	for _, want := range []string{
+		"level=ERROR", "source=two", "seq=5", fmt.Sprintf("value %x from %s", first[:4], keptFrom), fmt.Sprintf("value %x,", second[:4]),
+	} {
+		if !strings.Contains(alarm, want) {
+			t.Errorf("the alarm lacks %q: %s", want, alarm)
+		}
+	}
+	if len(alarm) > 450 {
+		t.Errorf("the alarm has %d characters: %s", len(alarm), alarm)
+	}
+	for _, want := range []string{"level=DEBUG", fmt.Sprintf("kept=%x", kept.Value), fmt.Sprintf("refused=%x", refused.Value)} {
+		if !strings.Contains(evidence, want) {
+			t.Errorf("the evidence lacks %q: %s", want, evidence)
+		}
+	}
+}
+
+func TestAnAlarmTellsOfASavedPointer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ratchet := openRatchet(t, t.TempDir())
+		if err := ratchet.Accept(testChannel(), sign(t, 5, 1), testTime); err != nil {
+			t.Fatal(err)
+		}
+		b := newBench(t, ratchet, &source{name: "two", records: []pointer.Record{sign(t, 5, 2)}})
+		b.level.Set(slog.LevelDebug)
+		if res, err := b.Resolve(t.Context(), testChannel()); !errors.Is(err, pointer.ErrConflict) || res.Source != pointer.Saved {
+			t.Errorf("Resolve = %q, %v, want what is saved and %v", res.Source, err, pointer.ErrConflict)
+		}
+		checkAlarm(t, b.log.String(), pointer.Saved, sign(t, 5, 1), sign(t, 5, 2))
+	})
 }
 
 func TestRefusalsAreLoggedOnce(t *testing.T) {
