@@ -117,6 +117,22 @@ func TestNobodyToAskIsSaidAtOnce(t *testing.T) {
 	if _, err := n.Put(ctx, sign(t, 5, 1)); !errors.Is(err, dht.ErrAlone) {
 		t.Errorf("Put = %v, want %v", err, dht.ErrAlone)
 	}
+	if !n.Alone() {
+		t.Error("a node without others is not alone")
+	}
+	other := startNode(t, dht.Config{Bootstrap: []string{n.Addr().String()}})
+	if other.Alone() {
+		t.Error("a node with a bootstrap node is alone")
+	}
+	if _, err := other.Lookup(ctx, testChannel()); err != nil {
+		t.Fatal(err)
+	}
+	for n.Alone() { // until it has greeted the one that asked it
+		if ctx.Err() != nil {
+			t.Fatal("still alone after somebody came")
+		}
+		time.Sleep(time.Millisecond)
+	}
 }
 
 func TestLookupAtStartWaitsForTheNetwork(t *testing.T) {

@@ -80,11 +80,12 @@ func (n *Node) get(ctx context.Context, ch snapshot.Channel) (*found, error) {
 
 // worthWaiting reports whether err may go away soon: nobody answers, but others are expected.
 func (n *Node) worthWaiting(err error) bool {
-	return errors.Is(err, ErrNoNodes) && !errors.Is(err, errForbidden) && time.Since(n.began) <= patience && !n.alone()
+	return errors.Is(err, ErrNoNodes) && !errors.Is(err, errForbidden) && time.Since(n.began) <= patience && !n.Alone()
 }
 
-// alone reports whether nobody is known that could be waited for.
-func (n *Node) alone() bool { return len(n.bootstrap) == 0 && len(n.saved) == 0 && n.book.len() == 0 }
+// Alone reports whether nobody is known that could be waited for: there is no bootstrap node, no node
+// of an earlier run, and nobody has come yet.
+func (n *Node) Alone() bool { return len(n.bootstrap) == 0 && len(n.saved) == 0 && n.book.len() == 0 }
 
 func (n *Node) getOnce(ctx context.Context, ch snapshot.Channel) (*found, error) {
 	f := &found{ch: ch, holds: make(map[netip.AddrPort]pointer.Record)}

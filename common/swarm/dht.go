@@ -16,6 +16,8 @@ type DHT interface {
 	// ID and Addr are those of the node; the port is told to peers.
 	ID() [20]byte
 	Addr() netip.AddrPort
+	// Alone reports whether nobody is known or configured who could be asked.
+	Alone() bool
 	// Greet names an address at which a stranger says that there is a node.
 	Greet(addr netip.AddrPort)
 	// Announce hands the peers of a torrent to found, again and again, and tells others that there is one on port, where 0 means

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"sync"
 	"testing"
+	"time"
 
 	"snapswarm/common/swarm"
 )
@@ -26,6 +27,8 @@ func (n node) ID() [20]byte { return [20]byte{1} }
 
 func (n node) Addr() netip.AddrPort { return n.addr }
 
+func (n node) Alone() bool { return false }
+
 func (n node) Greet(netip.AddrPort) {}
 
 func (n node) Announce(ctx context.Context, hash [20]byte, port uint16, found func([]netip.AddrPort)) error {
@@ -41,6 +44,26 @@ func (n node) Announce(ctx context.Context, hash [20]byte, port uint16, found fu
 	n.mu.Unlock()
 	found(others)
 	return ctx.Err()
+}
+
+// hermit is a node that knows nobody and has nobody to ask.
+type hermit struct{ node }
+
+func (hermit) Alone() bool { return true }
+
+// Nobody can be the first peer where none can be found: an origin is asked at once.
+func TestWithoutAWayToPeersNoneIsWaitedFor(t *testing.T) {
+	b, tor := content(t, "data.zst", 10*testPiece, testPiece)
+	none := &rendezvous{peers: make(map[[20]byte][]netip.AddrPort)}
+	for name, dht := range map[string]swarm.DHT{"no DHT": nil, "a DHT of one": hermit{node{rendezvous: none}}} {
+		t.Run(name, func(t *testing.T) {
+			config := swarm.WithGrace(swarm.Fast(swarm.Config{HTTP: client(t), DHT: dht, OriginPatience: time.Hour}), time.Hour)
+			o := newOrigin(t, b)
+			s := add(t, newClient(t, config), swarm.AddOptions{Torrent: tor, Origins: []string{o.URL}, Background: true})
+			waitDone(t, s)
+			wantFile(t, s.Path(), b)
+		})
+	}
 }
 
 // Two clients that know nothing of each other find each other by the DHT. Their UDP port, from which they announce, is their

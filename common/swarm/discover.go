@@ -7,10 +7,8 @@ import (
 	"net/netip"
 	"slices"
 	"sync"
-	"sync/atomic"
 	"time"
 
-	"github.com/anacrolix/dht/v2"
 	"github.com/anacrolix/torrent"
 
 	"snapswarm/common/snapshot"
@@ -48,8 +46,6 @@ type discovery struct {
 	ctx    context.Context
 	cancel context.CancelFunc
 	wg     sync.WaitGroup
-
-	announced atomic.Bool // to the DHT, once at least
 }
 
 // newDiscovery prepares to find peers. Those that data was exchanged with are remembered beside the file in dir; "" stands for
@@ -79,18 +75,10 @@ func (d *discovery) start() {
 	}
 }
 
-// alone reports whether no way is known to find a peer: a DHT node that knows no other one, even after it tried, is none.
+// alone reports whether no way is known to find a peer.
 func (d *discovery) alone() bool {
-	if len(d.peers) > 0 || len(d.before) > 0 || len(d.client.config.Trackers) > 0 {
-		return false
-	}
-	for _, server := range d.client.library.DhtServers() {
-		stats, ok := server.Stats().(dht.ServerStats)
-		if !ok || stats.Nodes > 0 || !d.announced.Load() {
-			return false
-		}
-	}
-	return true
+	node := d.client.config.DHT
+	return len(d.peers) == 0 && len(d.before) == 0 && len(d.client.config.Trackers) == 0 && (node == nil || node.Alone())
 }
 
 func (d *discovery) stop() {
@@ -188,7 +176,6 @@ func (d *discovery) announce() {
 	t := d.client.config.tuning
 	for n := 1; ; n++ {
 		d.announceOnce()
-		d.announced.Store(true)
 		wait := t.announce.delay(n, rng)
 		if d.handle.Stats().ActivePeers > 0 && n > 1 {
 			wait = t.announceSettled - time.Duration(rng.Int64N(int64(t.announceSettled/4)))

@@ -32,6 +32,12 @@ func Fast(c Config) Config {
 	return c
 }
 
+// WithGrace sets how long a first peer is waited for. It comes after Fast.
+func WithGrace(c Config, grace time.Duration) Config {
+	c.tuning.grace = grace
+	return c
+}
+
 // Disk is a disk whose data files fail on request.
 type Disk struct{ err, syncErr atomic.Pointer[error] }
 
