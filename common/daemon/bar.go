@@ -49,6 +49,17 @@ func roughly(d time.Duration) string {
 	}
 }
 
+// elapsed formats how long something took, with a decimal where seconds are too coarse.
+func elapsed(d time.Duration) string {
+	switch {
+	case d < 100*time.Millisecond:
+		return "under 0.1s"
+	case d < 10*time.Second:
+		return fmt.Sprintf("%.1fs", d.Truncate(100*time.Millisecond).Seconds())
+	}
+	return roughly(d)
+}
+
 // bar returns the line for a terminal of width columns: label, bar, percent, bytes, rate, time left, note. A narrow
 // terminal loses the bar first, then the end of the line.
 func (v view) bar(width int) string {
@@ -89,7 +100,7 @@ func (v view) noted(attrs ...any) []any {
 
 // summary is the line that stays when the task is done.
 func (v view) summary(took time.Duration, rate int64) string {
-	line := fmt.Sprintf("%s  done: %s in %s, %s/s", v.label, Bytes(v.done), roughly(took), Bytes(rate))
+	line := fmt.Sprintf("%s  done: %s in %s, %s/s", v.label, Bytes(v.done), elapsed(took), Bytes(rate))
 	if v.note != "" {
 		line += ", " + v.note
 	}

@@ -109,6 +109,25 @@ func TestProgressOnATerminal(t *testing.T) {
 	})
 }
 
+func TestShortStepsTakeTime(t *testing.T) {
+	for took, say := range map[time.Duration]string{
+		0: "under 0.1s", 99 * time.Millisecond: "under 0.1s", 490 * time.Millisecond: "0.4s", 1500 * time.Millisecond: "1.5s",
+		9990 * time.Millisecond: "9.9s", 10 * time.Second: "10s", 61 * time.Second: "1m01s",
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			s := new(screen)
+			p := daemon.NewProgress(&daemon.Terminal{Out: s, Interactive: true}, slog.New(slog.DiscardHandler))
+			defer p.Close()
+			task := p.Start("pack", 10)
+			time.Sleep(took)
+			task.Done()
+			if got := s.text(); len(got) != 1 || !strings.HasPrefix(got[0], "pack  done: 0 B in "+say+", ") {
+				t.Errorf("after %v: %q, want %q", took, got, say)
+			}
+		})
+	}
+}
+
 func TestProgressCloseRemovesItsLines(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := new(screen)

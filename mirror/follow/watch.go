@@ -45,15 +45,34 @@ func (t *transfer) look(now time.Time) {
 // note is the end of the progress line.
 func (t *transfer) note() string {
 	peers, origin := t.last.FromPeers-t.base.FromPeers, t.last.FromOrigin-t.base.FromOrigin
-	text := count(t.last.Peers, "peer")
-	if total := peers + origin; total > 0 {
-		percent := (100*peers + total/2) / total
-		text = fmt.Sprintf("%s %d%%, origin %d%%", text, percent, 100-percent)
-	}
+	text := shares(peers, origin, t.last.Peers)
 	if t.last.Disk != nil {
 		text += ", paused: " + t.last.Disk.Error()
 	}
 	return text
+}
+
+// shares tells where the bytes came from: "all from 2 peers", "60% from 2 peers, 40% from the bucket".
+func shares(fromPeers, fromOrigin int64, connected int) string {
+	total := fromPeers + fromOrigin
+	peers := "peers" // those that gave may be gone
+	if connected > 0 {
+		peers = count(connected, "peer")
+	}
+	switch {
+	case total == 0 && connected == 0:
+		return "no peers yet"
+	case total == 0:
+		return peers
+	case fromOrigin == 0:
+		return "all from " + peers
+	case fromPeers == 0 && connected == 0:
+		return "all from the bucket"
+	case fromPeers == 0:
+		return "all from the bucket, beside " + peers
+	}
+	percent := min(max((100*fromPeers+total/2)/total, 1), 99) // neither gave nothing
+	return fmt.Sprintf("%d%% from %s, %d%% from the bucket", percent, peers, 100-percent)
 }
 
 // fault is what is wrong with the transfer, nil while it moves. It wraps ErrDisk, ErrNoSource or ErrStalled.
