@@ -121,7 +121,9 @@ func TestBadInput(t *testing.T) {
 		{"a source that is a device", "", []string{"publish", "/dev/null"}, daemon.ExitSource, "device"},
 		{"a stream without a name", "", []string{"publish", "-"}, daemon.ExitUsage, "set NAME"},
 		{"a command without a source", "SNAPSHOT_COMMAND=true", []string{"serve"}, daemon.ExitUsage, "SNAPSHOT_SOURCE"},
-		{"nothing published", "", []string{"status"}, daemon.ExitNoPointer, "no pointer"},
+		{"nothing published", "", []string{"status"}, daemon.ExitNoPointer, "producer publish PATH makes the first"},
+		{"nothing published where somebody is away", "PUBLIC_URL=http://127.0.0.1:1/", []string{"status"}, daemon.ExitNoPointer, "1 of 2 sources could not be asked"},
+		{"nowhere to look", "", []string{"status", "--bucket=", "--public-url="}, daemon.ExitNoPointer, "set BUCKET, PUBLIC_URL or DHT_BOOTSTRAP"},
 		{"a secret on the command line", "", []string{"publish", "x", "--authority-key", "0123456789abcdef"}, daemon.ExitUsage, "command lines are public"},
 	} {
 		t.Run(row.name, func(t *testing.T) {

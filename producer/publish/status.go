@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"slices"
 	"time"
 
@@ -84,7 +85,24 @@ func (s Status) Err(now time.Time) error {
 			return errors.Join(pointer.ErrAllRefused, src.err)
 		}
 	}
-	return pointer.ErrNotFound
+	return fmt.Errorf("%w: channel %s: %s", pointer.ErrNotFound, s.Name, s.advice())
+}
+
+// advice is what to do without a pointer.
+func (s Status) advice() string {
+	failed := 0
+	for _, src := range s.Sources {
+		if src.err != nil {
+			failed++
+		}
+	}
+	switch {
+	case len(s.Sources) == 0:
+		return "there is nowhere to look; set BUCKET, PUBLIC_URL or DHT_BOOTSTRAP"
+	case failed > 0:
+		return fmt.Sprintf("%d of %d sources could not be asked; mend that first, or try again", failed, len(s.Sources))
+	}
+	return "producer publish PATH makes the first; if there should be one, check CHANNEL or DHT_SALT, and BUCKET or PUBLIC_URL"
 }
 
 // ErrStale means that the newest pointer has expired: no publisher has renewed it.
