@@ -11,6 +11,7 @@ type view struct {
 	label, note          string
 	done, resumed, total int64
 	rate                 int64 // bytes per second
+	young                bool  // not under way long enough to have stalled
 }
 
 func (v view) percent() int {
@@ -20,13 +21,15 @@ func (v view) percent() int {
 	return int(float64(min(v.done, v.total)) / float64(v.total) * 100)
 }
 
-// eta returns the time that is left at the present rate, "unknown" or "stalled".
+// eta returns the time that is left at the present rate, "unknown", "starting" or "stalled".
 func (v view) eta() string {
 	switch {
 	case v.total <= 0:
 		return "unknown"
 	case v.done >= v.total:
 		return "0s"
+	case v.rate == 0 && v.young:
+		return "starting"
 	case v.rate == 0:
 		return "stalled"
 	}

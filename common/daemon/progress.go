@@ -215,7 +215,7 @@ func (t *Task) snapshot() view {
 	t.samples = append(t.samples, sample{now, t.done})
 	return view{
 		label: t.label, note: t.note, done: t.done, resumed: t.resumed, total: t.total,
-		rate: perSecond(t.done-first.done, now.Sub(first.at)),
+		rate: perSecond(t.done-first.done, now.Sub(first.at)), young: now.Sub(t.started) < rateWindow,
 	}
 }
 

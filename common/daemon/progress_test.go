@@ -109,6 +109,21 @@ func TestProgressOnATerminal(t *testing.T) {
 	})
 }
 
+func TestATaskStartsBeforeItStalls(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := new(screen)
+		p := daemon.NewProgress(&daemon.Terminal{Out: s, Interactive: true}, slog.New(slog.DiscardHandler))
+		defer p.Close()
+		p.Start("get", 1<<20)
+		for wait, say := range []string{"starting", "stalled"} {
+			time.Sleep(time.Duration(1+10*wait) * time.Second)
+			if got := s.text(); len(got) != 1 || !strings.HasSuffix(got[0], "0 B/s  "+say) {
+				t.Errorf("%q, want %q", got, say)
+			}
+		}
+	})
+}
+
 func TestShortStepsTakeTime(t *testing.T) {
 	for took, say := range map[time.Duration]string{
 		0: "under 0.1s", 99 * time.Millisecond: "under 0.1s", 490 * time.Millisecond: "0.4s", 1500 * time.Millisecond: "1.5s",

@@ -131,6 +131,9 @@ func (d *demo) received(ctx context.Context) string {
 	if errors.Join(err1, err2) != nil {
 		return "starting"
 	}
+	if peers+origin == 0 {
+		return "nothing yet"
+	}
 	return fmt.Sprintf("%s of %s: %s from peers, %s from the bucket", size(int64(peers+origin)), size(d.published.Torrent.Length),
 		size(int64(peers)), size(int64(origin)))
 }
