@@ -5,7 +5,8 @@
 //
 // One publication is a row of steps, and none begins before the one before it is durable:
 //
-//	resolve   the newest pointer known to the bucket, the DHT and this machine: it becomes the history's previous link
+//	resolve   the newest pointer known to the bucket, the DHT and this machine: it becomes the history's previous link;
+//	          another download name than its own is warned of
 //	reserve   a version of its own, and room on the disk
 //	pack      source → archive file; encoding, SHA-256, piece hashes, writing and fsync overlap in one pass
 //	upload    archive, then its torrent beside it and by info-hash
