@@ -65,13 +65,14 @@ func (n *network) Drop(_ context.Context, v snapshot.Version) error {
 	return nil
 }
 
-// brokenStore fails its call number failAt, and all after it when forever is set.
+// brokenStore fails its call number failAt, and all after it when forever is set; or the first call of the name failOn.
 type brokenStore struct {
 	bucket.Store
 	forever bool
 
 	mu     sync.Mutex
 	failAt int    // guarded by mu
+	failOn string // guarded by mu
 	calls  int    // guarded by mu
 	failed string // which call it was; guarded by mu
 }
@@ -95,7 +96,8 @@ func (s *brokenStore) call(what string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.calls++
-	if s.calls == s.failAt || (s.forever && s.calls > s.failAt) {
+	if s.calls == s.failAt || (s.forever && s.calls > s.failAt) || what == s.failOn {
+		s.failOn = ""
 		s.failed = what
 		return &bucket.Error{Op: what, Store: s.String(), Kind: bucket.ErrUnreachable, Err: errBroken}
 	}

@@ -97,7 +97,7 @@ func (b *bench) checkTidy(keep int) {
 func TestAKilledRunIsClearedAway(t *testing.T) {
 	b := newBench(t)
 	b.mustPublish()
-	broken := &brokenStore{Store: b.store, failAt: 6, forever: true}
+	broken := &brokenStore{Store: b.store, failAt: 7, forever: true}
 	b.cfg.Store = broken
 	if _, err := b.publish(); err == nil {
 		t.Fatal("want an error")

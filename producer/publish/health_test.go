@@ -20,7 +20,7 @@ func TestReadyMeansThatTheBucketHoldsThePointer(t *testing.T) {
 		}
 	}
 	prepare := func(b *bench) {
-		broken = &brokenStore{Store: b.store, failAt: 8} // the pointer
+		broken = &brokenStore{Store: b.store, failOn: "put chain/pointer"}
 		b.cfg.Store = broken
 	}
 	first := func(ctx context.Context, b *bench, opened *publish.Publisher) error {

@@ -311,7 +311,7 @@ func TestRenewalIsTriedAgain(t *testing.T) {
 func TestWatchBringsOutAPointerThatGotStuck(t *testing.T) {
 	var broken *brokenStore
 	prepare := func(b *bench) {
-		broken = &brokenStore{Store: b.cfg.Store, failAt: 8} // the pointer
+		broken = &brokenStore{Store: b.cfg.Store, failOn: "put chain/pointer"}
 		b.cfg.Store = broken
 	}
 	inBubbleWith(t, prepare, watch(publish.Schedule{}), func(b *bench) {
@@ -331,7 +331,7 @@ func TestWatchBringsOutAPointerThatGotStuck(t *testing.T) {
 func TestAPointerThatNeverLeftIsStoredAtStart(t *testing.T) {
 	b := newBench(t)
 	b.mustPublish()
-	b.cfg.Store = &brokenStore{Store: b.store, failAt: 8} // the pointer
+	b.cfg.Store = &brokenStore{Store: b.store, failOn: "put chain/pointer"}
 	if _, err := b.publish(); err == nil {
 		t.Fatal("want an error")
 	}
