@@ -60,7 +60,7 @@ func (b *logBuffer) String() string {
 func (b *logBuffer) own() string {
 	var own strings.Builder
 	for line := range strings.Lines(b.String()) {
-		if !strings.Contains(line, `export: Post \"http://127.0.0.1:`) && !strings.Contains(line, `"health and metrics"`) {
+		if !strings.Contains(line, `Post \"http://127.0.0.1:`) && !strings.Contains(line, `"health and metrics"`) {
 			own.WriteString(line)
 		}
 	}
