@@ -169,15 +169,15 @@ func TestTwoPointersOfOneNumber(t *testing.T) {
 	mirror := w.mirror("mirror", alone(stack.Env{"BUCKET_URL": f.url}))
 	second := f.pack(1, random(2, 600<<10), nil)
 	f.put(bucket.InfoHashKey(second.torrent.InfoHash), second.torrent.Encode())
-	f.announce(1, second.torrent)
+	other := f.announce(1, second.torrent)
 
 	e := f.fetch("holder")
 	if e.code != 11 || !strings.Contains(e.stderr, "\nmirror: ") || strings.Count(e.stderr, "two pointers with the same sequence number") != 2 {
 		t.Errorf("%s; want 11, the alarm in the log, and the line", e)
 	}
-	for _, p := range []forged{first, second} {
-		if !strings.Contains(e.stderr, p.torrent.InfoHash.String()) {
-			t.Errorf("%s does not name %s", e, p.torrent.InfoHash)
+	for _, r := range []pointer.Record{record, other} {
+		if sum := sha256.Sum256(r.Value); !strings.Contains(e.stderr, fmt.Sprintf("value %x", sum[:4])) {
+			t.Errorf("%s does not name the value of SHA-256 %x", e, sum)
 		}
 	}
 	w.eventually("the mirror raises the alarm", func() bool {
