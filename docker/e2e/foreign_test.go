@@ -239,3 +239,20 @@ func (g guest) takenFrom(addr string) {
 	}
 	g.same(strings.TrimSuffix(e.stdout, "\n"), g.pub.archive)
 }
+
+// starter starts a client that downloads a torrent to dir, or seeds it from there, and returns its address for peers.
+type starter func(dir, torrent string) (c *child, peer string)
+
+func (g guest) takes(start starter, torrent string) {
+	g.t.Helper()
+	dir := g.t.TempDir()
+	c, _ := start(dir, torrent)
+	g.arrives(c, dir)
+}
+
+func (g guest) seeds(start starter) {
+	g.t.Helper()
+	c, peer := start(g.stored(), g.knowsNobody())
+	c.listens(peer)
+	g.takenFrom(peer)
+}

@@ -36,18 +36,7 @@ func (g guest) rtorrent(dir, torrent string) (c *child, peer string) {
 	return g.start(home, need(g.t, "rtorrent"), "-n", "-o", "import="+config), peer
 }
 
-func (g guest) rtorrentPeers()  { g.rtorrentTakes(g.fromMirror()) }
-func (g guest) rtorrentMagnet() { g.rtorrentTakes(g.magnet()) }
+func (g guest) rtorrentPeers()  { g.takes(g.rtorrent, g.fromMirror()) }
+func (g guest) rtorrentMagnet() { g.takes(g.rtorrent, g.magnet()) }
 
-func (g guest) rtorrentTakes(torrent string) {
-	g.t.Helper()
-	dir := g.t.TempDir()
-	c, _ := g.rtorrent(dir, torrent)
-	g.arrives(c, dir)
-}
-
-func (g guest) rtorrentSeeds() {
-	c, peer := g.rtorrent(g.stored(), g.knowsNobody())
-	c.listens(peer)
-	g.takenFrom(peer)
-}
+func (g guest) rtorrentSeeds() { g.seeds(g.rtorrent) }

@@ -25,19 +25,8 @@ func (g guest) transmission(dir, torrent string) (c *child, peer string) {
 	return g.start(config, need(g.t, "transmission-cli"), "--config-dir", config, "--no-portmap", "--port", port, "--verify", "--download-dir", dir, torrent), peer
 }
 
-func (g guest) transmissionPeers()   { g.transmissionTakes(g.fromMirror()) }
-func (g guest) transmissionWebseed() { g.transmissionTakes(g.webseedOnly()) }
-func (g guest) transmissionMagnet()  { g.transmissionTakes(g.magnet()) }
+func (g guest) transmissionPeers()   { g.takes(g.transmission, g.fromMirror()) }
+func (g guest) transmissionWebseed() { g.takes(g.transmission, g.webseedOnly()) }
+func (g guest) transmissionMagnet()  { g.takes(g.transmission, g.magnet()) }
 
-func (g guest) transmissionTakes(torrent string) {
-	g.t.Helper()
-	dir := g.t.TempDir()
-	c, _ := g.transmission(dir, torrent)
-	g.arrives(c, dir)
-}
-
-func (g guest) transmissionSeeds() {
-	c, peer := g.transmission(g.stored(), g.knowsNobody())
-	c.listens(peer)
-	g.takenFrom(peer)
-}
+func (g guest) transmissionSeeds() { g.seeds(g.transmission) }
