@@ -119,6 +119,7 @@ func (r *run) all(ctx context.Context) (err error) {
 func (r *run) step(ctx context.Context, name string, do func(context.Context) error) error {
 	ctx, span := r.metrics.tracer.Start(ctx, "publish."+name)
 	defer span.End()
+	r.cfg.Log.DebugContext(ctx, "step begins", "step", name)
 	began := time.Now()
 	err := do(ctx)
 	took := time.Since(began)
