@@ -70,6 +70,9 @@ func launch(p *Process, cmd *exec.Cmd, out io.Writer) error {
 // Done is closed when the process has ended.
 func (p *Process) Done() <-chan struct{} { return p.done }
 
+// PID is the process's number in the system, also after its end.
+func (p *Process) PID() int { return p.cmd.Process.Pid }
+
 // ExitCode is the code that the process ended with: -1 while it runs and after a signal.
 func (p *Process) ExitCode() int {
 	select {

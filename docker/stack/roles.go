@@ -2,6 +2,7 @@ package stack
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -111,6 +112,10 @@ func (s *Stack) process(ctx context.Context, name, binary string, args []string,
 	if err != nil {
 		return nil, err
 	}
+	p.PeerAddr = cmp.Or(extra["LISTEN_ADDR"], p.PeerAddr)
+	if addr := extra["METRICS_ADDR"]; addr != "" {
+		p.OpsURL = "http://" + addr
+	}
 	cmd := exec.Command(s.binary(binary), args...) //nolint:noctx // Stop ends it; a context would kill it
 	cmd.Dir, cmd.Env = p.DataDir, s.environ(p, env, extra)
 	if err := launch(p, cmd, &prefixer{name: name, out: s.out}); err != nil {
@@ -120,6 +125,24 @@ func (s *Stack) process(ctx context.Context, name, binary string, args []string,
 	defer s.mu.Unlock()
 	s.processes = append(s.processes, p)
 	return p, nil
+}
+
+// Again starts a process that has ended once more: the same command with the same settings, folder and addresses. The new
+// one takes its place among the Processes.
+func (s *Stack) Again(p *Process) (*Process, error) {
+	<-p.done
+	next := &Process{Name: p.Name, DataDir: p.DataDir, LogFile: p.LogFile, PeerAddr: p.PeerAddr, OpsURL: p.OpsURL, grace: p.grace}
+	cmd := exec.Command(p.cmd.Path, p.cmd.Args[1:]...) //nolint:noctx // Stop ends it; a context would kill it
+	cmd.Dir, cmd.Env = p.cmd.Dir, p.cmd.Env
+	if err := launch(next, cmd, &prefixer{name: p.Name, out: s.out}); err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if i := slices.Index(s.processes, p); i >= 0 {
+		s.processes[i] = next
+	}
+	return next, nil
 }
 
 func (s *Stack) binary(name string) string { return filepath.Join(s.cfg.Bin, name) }

@@ -170,6 +170,40 @@ func TestProcessThatFailsIsExplained(t *testing.T) {
 	}
 }
 
+func TestStartedAgainAProcessIsTheSame(t *testing.T) {
+	ctx, out := t.Context(), &output{}
+	s := start(t, out)
+	listen := "127.0.0.1:4711"
+	m, err := s.Mirror(ctx, "mirror", stack.Env{"LISTEN_ADDR": listen, "RETAIN": "3"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(m.Ready(ctx), m.Kill()); err != nil {
+		t.Fatal(err)
+	}
+	again, err := s.Again(m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := again.Ready(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if again.PeerAddr != listen || again.OpsURL != m.OpsURL || again.DataDir != m.DataDir || again.PID() == m.PID() {
+		t.Errorf("started again it is %+v, before %+v; want the same but for the PID", again, m)
+	}
+	for _, want := range []string{"mirror | env LISTEN_ADDR=" + listen, "mirror | env RETAIN=3"} {
+		if n := strings.Count(strings.Join(out.lines(), "\n")+"\n", want+"\n"); n != 2 {
+			t.Errorf("%q is there %d times, want it twice", want, n)
+		}
+	}
+	if got := s.Processes(); len(got) != 1 || got[0] != again {
+		t.Errorf("Processes = %v, want the new one alone", got)
+	}
+	if err := s.Close(); err != nil {
+		t.Errorf("Close: %v", err)
+	}
+}
+
 func TestDeafProcessIsKilled(t *testing.T) {
 	ctx := t.Context()
 	s := start(t, &output{})
