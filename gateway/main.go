@@ -25,9 +25,11 @@ import (
 	"snapswarm/gateway/serve"
 )
 
-// grace is how long downloads under way may go on when the process stops. Docker kills after 10 s, and leaving the swarm in
-// order takes some of them.
-const grace = 7 * time.Second
+// How the gateway ends, see daemon.Drain. Pieces still come from the swarm meanwhile: that is left last.
+const (
+	notice = 2 * time.Second
+	grace  = 5 * time.Second
+)
 
 func main() { daemon.Main(newCommand()) }
 
@@ -91,6 +93,8 @@ func work(ctx context.Context, ops *daemon.Ops, p *peer.Peer, cat *catalog.Catal
 	g.Go(func() error { return ops.Run(ctx) })
 	g.Go(func() error { return p.Run(ctx) })
 	g.Go(func() error { return cat.Run(ctx) })
-	g.Go(func() error { return daemon.ServeHTTP(ctx, ln, server, grace) })
+	g.Go(func() error {
+		return daemon.ServeHTTP(ctx, ln, server, daemon.Drain{Notice: ops.Notice(notice), Grace: grace})
+	})
 	return g.Wait()
 }

@@ -48,13 +48,12 @@ func runServe(ctx context.Context, cfg ServeConfig) (err error) {
 	if cfg.SnapshotSource != "" {
 		health.Ready("publication", func(context.Context) (string, error) { return s.publisher.WatchHealth() })
 	}
-	ops, err := s.watched.Listen(ctx, cfg.MetricsAddr)
-	if err != nil {
+	if s.ops, err = s.watched.Listen(ctx, cfg.MetricsAddr); err != nil {
 		return err
 	}
 	s.log.InfoContext(ctx, "serving", "channel", s.channel.String(), "port", s.peer.Port(), "versions", len(s.peer.Holdings(s.channel.Salt)))
 	g, ctx := errgroup.WithContext(ctx)
-	g.Go(func() error { return ops.Run(ctx) })
+	g.Go(func() error { return s.ops.Run(ctx) })
 	g.Go(func() error { return s.peer.Run(ctx) })
 	g.Go(func() error { return s.publisher.KeepAlive(ctx) })
 	if cfg.SnapshotSource != "" {

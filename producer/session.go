@@ -25,6 +25,7 @@ type session struct {
 	log       *slog.Logger
 	progress  *daemon.Progress
 	watched   *telemetry.Telemetry
+	ops       *daemon.Ops // nil unless it serves
 	publisher *publish.Publisher
 	channel   snapshot.Channel
 	peer      *peer.Peer
@@ -157,6 +158,9 @@ func (s *session) close(ctx context.Context) error {
 	}
 	if s.publisher != nil {
 		errs = append(errs, s.publisher.Close())
+	}
+	if s.ops != nil {
+		errs = append(errs, s.ops.Close())
 	}
 	s.watched.Close(ctx)
 	return errors.Join(errs...)

@@ -23,6 +23,7 @@ type Check func(ctx context.Context) (detail string, err error)
 type Health struct {
 	mu          sync.Mutex
 	live, ready []*namedCheck // guarded by mu
+	stopping    bool          // guarded by mu
 }
 
 // Live adds a check to /livez. Only what a restart would mend belongs there.
@@ -34,7 +35,18 @@ func (h *Health) Ready(name string, check Check) { h.add(&h.ready, name, check) 
 func (h *Health) add(list *[]*namedCheck, name string, check Check) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	*list = append(*list, &namedCheck{name: name, test: check, busy: make(chan struct{}, 1)})
+	*list = append(*list, newNamedCheck(name, check))
+}
+
+// stop makes the process not ready from now on, whatever the checks say: it comes to its end.
+func (h *Health) stop() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if !h.stopping {
+		h.stopping = true
+		stopping := func(context.Context) (string, error) { return "", errors.New("the process was asked to end") }
+		h.ready = append(h.ready, newNamedCheck("stopping", stopping))
+	}
 }
 
 // Handler answers GET /livez and /readyz: 200 and "ok", or 503 and the checks that failed. With ?verbose it always
@@ -103,6 +115,10 @@ type namedCheck struct {
 	name string
 	test Check
 	busy chan struct{} // holds an element while test runs, so that a check that hangs does so in one goroutine only
+}
+
+func newNamedCheck(name string, test Check) *namedCheck {
+	return &namedCheck{name: name, test: test, busy: make(chan struct{}, 1)}
 }
 
 func (c *namedCheck) run(ctx context.Context) result {

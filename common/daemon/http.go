@@ -4,16 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"net"
 	"net/http"
 	"syscall"
 	"time"
-)
-
-const (
-	opsGrace       = time.Second      // how long answers on METRICS_ADDR may take to end when the process stops
-	opsReadTimeout = 10 * time.Second // how long a request there may take to arrive
 )
 
 // Listen opens addr for TCP. Its error names the setting that the address came from, and what to do.
@@ -31,10 +25,20 @@ func Listen(ctx context.Context, setting string, addr Addr) (net.Listener, error
 	return ln, nil
 }
 
-// ServeHTTP answers requests on ln until ctx ends, then gives the requests under way the time grace before it cuts them
-// off. It returns nil after such a stop, and closes ln in any case. Of srv it fills what is unset: a time limit for the
-// header of a request and one for idle connections. Bodies have no time limit, they may be large.
-func ServeHTTP(ctx context.Context, ln net.Listener, srv *http.Server, grace time.Duration) error {
+// Drain is how an HTTP server comes to its end. A process has 10 s in all from SIGTERM until an orchestrator kills it, and
+// leaving the swarm needs some of them.
+type Drain struct {
+	// Notice is how long requests are still taken, so that load balancers can see that the process is not ready any more
+	// and send them elsewhere.
+	Notice time.Duration
+	// Grace is how long requests under way may then go on.
+	Grace time.Duration
+}
+
+// ServeHTTP answers requests on ln until ctx ends, then drains. It returns nil after such a stop, and closes ln in any case. Of
+// srv it fills what is unset: a time limit for the header of a request and one for idle connections. Bodies have no time
+// limit, they may be large.
+func ServeHTTP(ctx context.Context, ln net.Listener, srv *http.Server, d Drain) error {
 	if srv.ReadHeaderTimeout == 0 {
 		srv.ReadHeaderTimeout = 10 * time.Second
 	}
@@ -51,68 +55,24 @@ func ServeHTTP(ctx context.Context, ln net.Listener, srv *http.Server, grace tim
 		return fmt.Errorf("serve HTTP on %s: %w", ln.Addr(), err)
 	case <-ctx.Done():
 	}
-	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), grace)
-	defer cancel()
-	if err := srv.Shutdown(drain); err != nil {
-		_ = srv.Close() // the listener is closed already, and the connections are no longer wanted
+	srv.SetKeepAlivesEnabled(false) // whoever comes again does so on a new connection, perhaps to another process
+	select {
+	case err := <-served:
+		return fmt.Errorf("serve HTTP on %s: %w", ln.Addr(), err)
+	case <-time.After(d.Notice):
 	}
+	shutdown(ctx, srv, d.Grace)
 	if err := <-served; !errors.Is(err, http.ErrServerClosed) {
 		return fmt.Errorf("serve HTTP on %s: %w", ln.Addr(), err)
 	}
 	return nil
 }
 
-// Ops is the HTTP endpoint for those who run a process: /metrics, /livez, /readyz.
-type Ops struct {
-	listener net.Listener // nil: disabled
-	server   *http.Server
-}
-
-// ListenOps opens METRICS_ADDR, so that a taken address is known before the process starts to work. With addr empty
-// everything is disabled, and Run only waits. Metrics may be nil.
-func ListenOps(ctx context.Context, addr OptionalAddr, health *Health, metrics http.Handler, log *slog.Logger) (*Ops, error) {
-	if addr == "" {
-		return &Ops{}, nil
+// shutdown gives requests under way the time grace before it cuts them off. That ctx has ended already does not matter.
+func shutdown(ctx context.Context, srv *http.Server, grace time.Duration) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), grace)
+	defer cancel()
+	if err := srv.Shutdown(ctx); err != nil {
+		_ = srv.Close() // the listener is closed already, and the connections are no longer wanted
 	}
-	ln, err := Listen(ctx, "METRICS_ADDR", Addr(addr))
-	if err != nil {
-		return nil, err
-	}
-	log.InfoContext(ctx, "health and metrics", "url", "http://"+ln.Addr().String())
-	mux := http.NewServeMux()
-	mux.Handle("/", health.Handler())
-	if metrics != nil {
-		mux.Handle("GET /metrics", metrics)
-	}
-	return &Ops{ln, &http.Server{
-		Handler:           mux,
-		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelWarn),
-		ReadHeaderTimeout: opsReadTimeout,
-		ReadTimeout:       opsReadTimeout,
-	}}, nil
-}
-
-// Addr returns the address that is open, with the port that the system chose; nil when disabled.
-func (o *Ops) Addr() net.Addr {
-	if o.listener == nil {
-		return nil
-	}
-	return o.listener.Addr()
-}
-
-// Run answers until ctx ends.
-func (o *Ops) Run(ctx context.Context) error {
-	if o.listener == nil {
-		<-ctx.Done()
-		return nil
-	}
-	return ServeHTTP(ctx, o.listener, o.server, opsGrace)
-}
-
-// Close closes the address. After Run, which does that too, its error means nothing.
-func (o *Ops) Close() error {
-	if o.listener == nil {
-		return nil
-	}
-	return o.listener.Close()
 }

@@ -51,6 +51,34 @@ func TestOps(t *testing.T) {
 	if err := stop(); err != nil {
 		t.Errorf("Run = %v after a graceful stop", err)
 	}
+	h.Ready("work", func(context.Context) (string, error) { return "fine", nil })
+	for path, want := range map[string]struct {
+		code int
+		body string
+	}{"/livez": {200, "ok\n"}, "/readyz": {503, "[-] stopping: the process was asked to end\nfailed\n"}} {
+		if code, body := get(t, "http://"+ops.Addr().String()+path); code != want.code || body != want.body {
+			t.Errorf("GET %s while stopping = %d %q, want %d %q", path, code, body, want.code, want.body)
+		}
+	}
+	for range 2 {
+		if err := ops.Close(); err != nil {
+			t.Errorf("Close = %v", err)
+		}
+	}
+	waitRefused(t, ops.Addr().String())
+}
+
+func TestOpsClosedBeforeTheyRun(t *testing.T) {
+	ops, err := daemon.ListenOps(t.Context(), "127.0.0.1:0", new(daemon.Health), nil, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := ops.Close(); err != nil {
+		t.Errorf("Close = %v", err)
+	}
+	if err := ops.Run(t.Context()); err != nil {
+		t.Errorf("Run = %v after Close", err)
+	}
 }
 
 func TestOpsDisabled(t *testing.T) {
@@ -105,7 +133,7 @@ func TestServeHTTPGrace(t *testing.T) {
 				fmt.Fprint(w, " second half")
 			})
 			stop := start(t, func(ctx context.Context) error {
-				return daemon.ServeHTTP(ctx, ln, &http.Server{Handler: handler}, tc.grace)
+				return daemon.ServeHTTP(ctx, ln, &http.Server{Handler: handler}, daemon.Drain{Grace: tc.grace})
 			})
 			body := make(chan string, 1)
 			go func() { body <- readAll(t, "http://"+ln.Addr().String()) }()
@@ -126,13 +154,40 @@ func TestServeHTTPGrace(t *testing.T) {
 	}
 }
 
+// Whoever has not heard yet that the process stops is still served during the notice, on a connection that is not kept.
+func TestServeHTTPNotice(t *testing.T) {
+	ln, err := daemon.Listen(t.Context(), "HTTP_ADDR", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	srv := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "hello") })}
+	ctx, cancel := context.WithCancel(t.Context())
+	served := make(chan error, 1)
+	go func() {
+		served <- daemon.ServeHTTP(ctx, ln, srv, daemon.Drain{Notice: 3 * time.Second, Grace: time.Second})
+	}()
+	cancel()
+	resp, err := http.Get("http://" + ln.Addr().String()) //nolint:noctx // its context is the server's
+	if err != nil {
+		t.Fatalf("GET during the notice: %v", err)
+	}
+	defer resp.Body.Close()
+	if body, err := io.ReadAll(resp.Body); string(body) != "hello" || err != nil || !resp.Close {
+		t.Errorf("GET during the notice = %q, %v, Connection: close %v, want hello on a connection that is closed then", body, err, resp.Close)
+	}
+	if err := <-served; err != nil {
+		t.Errorf("ServeHTTP = %v", err)
+	}
+	waitRefused(t, ln.Addr().String())
+}
+
 func TestServeHTTPReportsABrokenListener(t *testing.T) {
 	ln, err := daemon.Listen(t.Context(), "HTTP_ADDR", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	ln.Close()
-	if err := daemon.ServeHTTP(t.Context(), ln, new(http.Server), time.Second); !errors.Is(err, net.ErrClosed) {
+	if err := daemon.ServeHTTP(t.Context(), ln, new(http.Server), daemon.Drain{Grace: time.Second}); !errors.Is(err, net.ErrClosed) {
 		t.Errorf("ServeHTTP = %v, want %v", err, net.ErrClosed)
 	}
 }

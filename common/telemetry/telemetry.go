@@ -34,7 +34,7 @@ import (
 )
 
 // shutdownTimeout is how long the last records may take to reach a collector when the process ends.
-const shutdownTimeout = 3 * time.Second
+const shutdownTimeout = 2 * time.Second
 
 // Telemetry is how a process is watched: its log, its metrics, its health.
 type Telemetry struct {

@@ -178,6 +178,14 @@ func (p *Process) Kill() error {
 	return nil
 }
 
+// Signal sends a signal and does not wait for what it does.
+func (p *Process) Signal(sig os.Signal) error {
+	if err := p.cmd.Process.Signal(sig); err != nil {
+		return fmt.Errorf("signal %s: %w", p.Name, err)
+	}
+	return nil
+}
+
 // Pause freezes the process, as a machine that hangs would be.
 func (p *Process) Pause() error { return p.cmd.Process.Signal(syscall.SIGSTOP) }
 
