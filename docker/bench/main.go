@@ -32,6 +32,7 @@ func measurements() []measurement {
 		{name: "mirrors", with: "swarm", run: measureShared},
 		{name: "crowd", run: measureCrowd},
 		{name: "gateway", run: measureGateway},
+		{name: "pointer", run: measurePointer},
 	}
 }
 

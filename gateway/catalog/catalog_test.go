@@ -97,6 +97,28 @@ func TestRestartWithoutTheNewestOnDisk(t *testing.T) {
 	}
 }
 
+// However long it takes to find a torrent or to look after the DHT: what is published is known a poll interval later.
+func TestPollsKeepTheirInterval(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		h := holding(t, "19991231T000000Z", 4, 48*time.Hour)
+		rec := record(t, h, day(1).Add(-time.Hour), day(14))
+		p := &fakePeer{newest: rec, found: rec, holdings: []catalog.Holding{h}, slow: 20 * time.Second}
+		run(t, p)
+		time.Sleep(10 * time.Hour)
+		synctest.Wait()
+		p.with(func(p *fakePeer) {
+			if len(p.reputs) < 5 {
+				t.Errorf("%d re-puts in 10 h, want some", len(p.reputs))
+			}
+			for i := 1; i < len(p.polled); i++ {
+				if gap := p.polled[i].Sub(p.polled[i-1]); gap < 8*time.Minute || gap > 10*time.Minute {
+					t.Errorf("polled after %s, want 8 to 10 min", gap)
+				}
+			}
+		})
+	})
+}
+
 func TestNewSnapshotIsServedBeforeItsDataIsHere(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		old, next := holding(t, "19991231T000000Z", 4, 48*time.Hour), holding(t, "20000101T001500Z", 0, 48*time.Hour)

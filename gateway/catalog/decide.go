@@ -76,6 +76,11 @@ func jittered(d time.Duration, r float64) time.Duration {
 	return time.Duration(float64(d) * (0.8 + 0.4*r))
 }
 
+// sooner spreads polls without ever being late: between 0.8 and 1 of d, for r in [0, 1).
+func sooner(d time.Duration, r float64) time.Duration {
+	return time.Duration(float64(d) * (0.8 + 0.2*r))
+}
+
 // without is a copy of holdings that lacks a version.
 func without(holdings []Holding, v snapshot.Version) []Holding {
 	var rest []Holding

@@ -85,6 +85,15 @@ func TestOutdated(t *testing.T) {
 	}
 }
 
+func TestPollsAreNeverLate(t *testing.T) {
+	t.Parallel()
+	for r, want := range map[float64]time.Duration{0: 80 * time.Second, 0.5: 90 * time.Second, 1: 100 * time.Second} {
+		if got := catalog.Sooner(100*time.Second, r); got.Round(time.Second) != want {
+			t.Errorf("sooner(100 s, %v) = %s, want %s", r, got, want)
+		}
+	}
+}
+
 func TestJittered(t *testing.T) {
 	t.Parallel()
 	for r, want := range map[float64]time.Duration{0: 80 * time.Second, 0.5: 100 * time.Second, 1: 120 * time.Second} {

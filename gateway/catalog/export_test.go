@@ -5,4 +5,5 @@ var (
 	NewestHolding = newestHolding
 	Outdated      = outdated
 	Jittered      = jittered
+	Sooner        = sooner
 )

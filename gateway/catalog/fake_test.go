@@ -148,6 +148,8 @@ type fakePeer struct {
 	reputs    []int64
 	discarded []snapshot.Version
 	openErr   error // of each Open, at once
+	polled    []time.Time
+	slow      time.Duration // that each Resolve and Open takes; a Reput takes a hundred times that
 }
 
 func (p *fakePeer) Newest(snapshot.Channel) (pointer.Record, bool) {
@@ -160,6 +162,8 @@ func (p *fakePeer) Resolve(context.Context, snapshot.Channel) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.resolves++
+	p.polled = append(p.polled, time.Now())
+	p.takeTime(1)
 	if p.found.Seq == 0 {
 		return pointer.ErrNotFound
 	}
@@ -175,6 +179,7 @@ func (p *fakePeer) Open(ctx context.Context, _ snapshot.Channel, rec pointer.Rec
 		return err
 	}
 	p.mu.Lock()
+	p.takeTime(1)
 	failure := p.openErr
 	p.mu.Unlock()
 	if failure != nil {
@@ -190,6 +195,14 @@ func (p *fakePeer) Open(ctx context.Context, _ snapshot.Channel, rec pointer.Rec
 		case <-time.After(time.Second):
 		}
 	}
+}
+
+// takeTime lets the caller, who holds mu, be slow.
+func (p *fakePeer) takeTime(times time.Duration) {
+	d := times * p.slow
+	p.mu.Unlock()
+	time.Sleep(d)
+	p.mu.Lock()
 }
 
 func (p *fakePeer) open(ih snapshot.InfoHash) bool {
@@ -230,6 +243,7 @@ func (p *fakePeer) Reput(_ context.Context, rec pointer.Record) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.reputs = append(p.reputs, rec.Seq)
+	p.takeTime(100)
 	return nil
 }
 

@@ -4,7 +4,10 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
+	"sync"
 	"time"
+
+	"snapswarm/common/pointer"
 )
 
 // reputInterval is how often the DHT is looked after; BEP 44 nodes forget items after two hours.
@@ -13,20 +16,25 @@ const reputInterval = time.Hour
 // openTime is how long a torrent is looked for at least, however often pointers are.
 const openTime = 10 * time.Second
 
-// reputTimeout bounds one look at the DHT, so that it never holds up what is new for long.
+// reputTimeout bounds one look at the DHT.
 const reputTimeout = 2 * time.Minute
 
-// follow keeps one channel up to date until ctx ends.
+// follow keeps one channel up to date until ctx ends. From the beginning of one round to that of the next a poll interval passes at
+// most, whatever was done meanwhile, so that what is published is known an interval later, and the time of one search.
 func (c *Catalog) follow(ctx context.Context, ch *channel) {
+	var aside sync.WaitGroup
+	defer aside.Wait()
 	ch.nextReput = c.cfg.Now().Add(jittered(reputInterval/4, rand.Float64()))
 	for ctx.Err() == nil {
-		interval := jittered(c.cfg.PollInterval, rand.Float64())
+		began, interval := time.Now(), sooner(c.cfg.PollInterval, rand.Float64())
 		if !c.update(ctx, ch, interval) {
 			continue // the time is up, spent on a torrent that nobody has; a newer pointer may be out
 		}
 		c.discard(ctx, ch)
-		c.reput(ctx, ch)
-		c.pause(ctx, ch, interval)
+		if rec, due := c.reputDue(ch); due {
+			aside.Go(func() { c.reput(ctx, ch.Salt, rec) })
+		}
+		c.pause(ctx, ch, interval-time.Since(began))
 	}
 }
 
@@ -137,17 +145,23 @@ func (c *Catalog) discard(ctx context.Context, ch *channel) {
 	}
 }
 
-// reput keeps the pointer alive in the DHT, also one that expired: only its publisher can say something newer.
-func (c *Catalog) reput(ctx context.Context, ch *channel) {
+// reputDue is the pointer if it is time to look after it in the DHT, also one that expired: only its publisher can say something
+// newer.
+func (c *Catalog) reputDue(ch *channel) (pointer.Record, bool) {
 	v := ch.view.Load()
 	if !v.pointed || c.cfg.Now().Before(ch.nextReput) {
-		return
+		return pointer.Record{}, false
 	}
 	ch.nextReput = c.cfg.Now().Add(jittered(reputInterval, rand.Float64()))
+	return v.record, true
+}
+
+// reput keeps a pointer alive in the DHT. It runs beside the loop.
+func (c *Catalog) reput(ctx context.Context, salt string, rec pointer.Record) {
 	limited, cancel := context.WithTimeout(ctx, reputTimeout)
 	defer cancel()
-	if err := c.peer.Reput(limited, v.record); err != nil && ctx.Err() == nil {
-		c.log.DebugContext(ctx, "pointer could not be stored in the DHT again", "channel", ch.Salt, "error", err)
+	if err := c.peer.Reput(limited, rec); err != nil && ctx.Err() == nil {
+		c.log.DebugContext(ctx, "pointer could not be stored in the DHT again", "channel", salt, "error", err)
 	}
 }
 

@@ -121,7 +121,8 @@ type fakePeer struct {
 
 	mu       sync.Mutex
 	answer   map[snapshot.Channel]pointer.Record
-	failure  error // of Resolve
+	failure  error         // of Resolve
+	slow     time.Duration // that Resolve takes
 	openErr  error
 	accepted map[snapshot.Channel]pointer.Record
 	held     []*fakeCopy
@@ -164,6 +165,10 @@ func (p *fakePeer) Resolve(_ context.Context, ch snapshot.Channel) (pointer.Reso
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.resolved = append(p.resolved, time.Now())
+	slow := p.slow
+	p.mu.Unlock()
+	time.Sleep(slow)
+	p.mu.Lock()
 	known := func(rec pointer.Record) pointer.Resolution {
 		ptr, err := rec.Pointer()
 		if err != nil {

@@ -25,7 +25,8 @@ type Config struct {
 	Peer Peer
 	// DataDir is where Peer keeps the versions.
 	DataDir string
-	// PollInterval is how often the pointer is looked for, give or take a tenth.
+	// PollInterval is how often the pointer is looked for: from one search to the next no more time passes, and up to a fifth less, so
+	// that mirrors do not act in step.
 	PollInterval time.Duration
 	// Retain is how many versions stay beside the newest. With KeepPromised, others stay as well for the time that their
 	// publisher signed, while the disk has room for two more of the newest.

@@ -23,6 +23,11 @@ func jitter(d time.Duration) time.Duration {
 	return time.Duration(float64(d) * (1 - spread + 2*spread*rand.Float64()))
 }
 
+// sooner is d or a little less, never more: what is promised within d must not take longer.
+func sooner(d time.Duration) time.Duration {
+	return time.Duration(float64(d) * (1 - 2*spread*rand.Float64()))
+}
+
 // backoff is how long to wait after the given number of failures in a row: doubled each time up to limit, with jitter.
 func backoff(failures int, limit time.Duration) time.Duration {
 	d := firstRetry

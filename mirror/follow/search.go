@@ -16,6 +16,7 @@ func (c *channel) remember(ctx context.Context) {
 
 // search asks everybody for the pointer and sets timer to when that is done again.
 func (c *channel) search(ctx context.Context, timer *time.Timer) {
+	began := time.Now()
 	c.beside(ctx, func() func() {
 		res, err := c.cfg.Peer.Resolve(ctx, c.ch)
 		return func() {
@@ -26,19 +27,21 @@ func (c *channel) search(ctx context.Context, timer *time.Timer) {
 				return
 			}
 			c.fault("pointer", err)
-			timer.Reset(c.nextSearch(err))
+			timer.Reset(c.nextSearch(err, time.Since(began)))
 		}
 	})
 }
 
-// nextSearch is a poll interval, and less while there is nothing to work with at all.
-func (c *channel) nextSearch(err error) time.Duration {
+// nextSearch is how long to wait after a search that took so long: from its beginning to that of the next one a poll interval
+// passes at most, so that whatever is published is known an interval later, and the time of one search. While there is nothing to
+// work with at all it is less.
+func (c *channel) nextSearch(err error, took time.Duration) time.Duration {
 	if err == nil || c.record.Seq != 0 {
 		c.searches = 0
-		return jitter(c.cfg.PollInterval)
+		return sooner(c.cfg.PollInterval) - took // at once if that is over
 	}
 	c.searches++
-	return min(backoff(c.searches, lastRetry), jitter(c.cfg.PollInterval))
+	return min(backoff(c.searches, lastRetry), sooner(c.cfg.PollInterval))
 }
 
 // follow makes rec the pointer if it is newer.
