@@ -198,8 +198,8 @@ func (p *fakePeer) Open(ctx context.Context, _ snapshot.Channel, rec pointer.Rec
 }
 
 // takeTime lets the caller, who holds mu, be slow.
-func (p *fakePeer) takeTime(times time.Duration) {
-	d := times * p.slow
+func (p *fakePeer) takeTime(times int) {
+	d := time.Duration(times) * p.slow
 	p.mu.Unlock()
 	time.Sleep(d)
 	p.mu.Lock()
