@@ -54,7 +54,7 @@ type PublishConfig struct {
 	ChannelConfig
 	BucketConfig
 	SnapshotConfig
-	Height uint64 `env:"HEIGHT" envDefault:"0" help:"block height of the snapshot; 0: none"`
+	Height uint64 `env:"HEIGHT" envDefault:"0" help:"block height of the snapshot, which must not go back; 0: none"`
 	NetworkConfig
 	daemon.Process
 }
@@ -65,7 +65,7 @@ type ServeConfig struct {
 	BucketConfig
 	SnapshotConfig
 	SnapshotSource  string        `env:"SNAPSHOT_SOURCE" group:"Schedule" value:"PATH" help:"file or directory to publish; none: only keep alive what is published"`
-	SnapshotCommand string        `env:"SNAPSHOT_COMMAND" value:"COMMAND" help:"shell command to run before each publication, such as one that copies a database"`
+	SnapshotCommand string        `env:"SNAPSHOT_COMMAND" value:"COMMAND" help:"shell command to run before each publication, such as one that copies a database; a line HEIGHT=number that it prints is the block height"`
 	PublishEvery    time.Duration `env:"PUBLISH_EVERY" envDefault:"0" help:"time between two publications; 0: when the source changes"`
 	PollInterval    time.Duration `env:"POLL_INTERVAL" envDefault:"10m" help:"how often the source is looked at for changes"`
 	NetworkConfig

@@ -31,6 +31,7 @@ func coded(err error) error {
 		{publish.ErrOvertaken, daemon.ExitTaken},
 		{publish.ErrName, daemon.ExitUsage},
 		{publish.ErrPrivate, daemon.ExitUsage},
+		{publish.ErrHeight, daemon.ExitUsage},
 		{publish.ErrCommand, daemon.ExitSource},
 		{publish.ErrEmpty, daemon.ExitSource},
 		{archive.ErrSourceChanged, daemon.ExitSource},

@@ -19,19 +19,21 @@ import (
 
 func publishCommand() *cobra.Command {
 	var cfg PublishConfig
+	var force bool
 	cmd := &cobra.Command{
 		Use:   "publish PATH",
 		Short: "Publish a file, a directory or (-) standard input as the channel's newest snapshot.",
 		Args:  cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return runPublish(cmd.Context(), cfg, args[0], cmd.InOrStdin(), cmd.OutOrStdout())
+			return runPublish(cmd.Context(), cfg, args[0], force, cmd.InOrStdin(), cmd.OutOrStdout())
 		},
 	}
 	daemon.AddSettings(cmd, &cfg)
+	cmd.Flags().BoolVar(&force, "force", false, "publish also when HEIGHT is lower than that of the newest snapshot")
 	return cmd
 }
 
-func runPublish(ctx context.Context, cfg PublishConfig, path string, in io.Reader, out io.Writer) (err error) {
+func runPublish(ctx context.Context, cfg PublishConfig, path string, force bool, in io.Reader, out io.Writer) (err error) {
 	src, err := openSource(ctx, cfg, path, in)
 	if err != nil {
 		return coded(err)
@@ -47,7 +49,7 @@ func runPublish(ctx context.Context, cfg PublishConfig, path string, in io.Reade
 	defer func() { err = errors.Join(err, s.close(ctx)) }()
 	stop := s.inBackground(ctx, s.peer.Run)
 	defer stop()
-	rep, err := s.publisher.Publish(ctx, publish.Request{Source: src, Height: cfg.Height})
+	rep, err := s.publisher.Publish(ctx, publish.Request{Source: src, Height: cfg.Height, Force: force})
 	if err != nil {
 		return coded(err)
 	}

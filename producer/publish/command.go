@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -19,15 +20,19 @@ const (
 	maxLine      = 4 << 10          // of the command's output
 )
 
-// runCommand runs a shell command with SNAPSHOT_SOURCE in its environment. Its output goes to the log line by line. When
-// ctx ends, or this process is killed, the command and all its children are asked to stop, then killed. Errors wrap
-// [ErrCommand] and hold the last line of output.
-func runCommand(ctx context.Context, command, source string, log *slog.Logger) error {
+// heightMark begins the line in which a command tells the block height of what it made.
+const heightMark = "HEIGHT="
+
+// runCommand runs a shell command with SNAPSHOT_SOURCE in its environment. Its output goes to the log line by line; a line
+// HEIGHT=number tells the block height, which is 0 without one, and of several the last counts. When ctx ends, or this
+// process is killed, the command and all its children are asked to stop, then killed. Errors wrap [ErrCommand] and hold
+// the last line of output.
+func runCommand(ctx context.Context, command, source string, log *slog.Logger) (height uint64, err error) {
 	log.InfoContext(ctx, "snapshot command begins", "command", command)
 	began := time.Now()
 	group, err := newGuard()
 	if err != nil {
-		return err
+		return 0, err
 	}
 	defer group.release()
 	cmd := exec.CommandContext(ctx, "sh", "-c", command)
@@ -41,13 +46,16 @@ func runCommand(ctx context.Context, command, source string, log *slog.Logger) e
 	out.flush()
 	if cmd.Process != nil && ctx.Err() != nil {
 		_ = group.signal(syscall.SIGKILL) // whatever did not listen
-		return context.Cause(ctx)
+		return 0, context.Cause(ctx)
+	}
+	if err == nil {
+		height, err = out.height()
 	}
 	if err != nil {
-		return fmt.Errorf("%w: %q: %w%s", ErrCommand, command, err, out.lastWords())
+		return 0, fmt.Errorf("%w: %q: %w%s", ErrCommand, command, err, out.lastWords())
 	}
 	log.InfoContext(ctx, "snapshot command done", "took", time.Since(began))
-	return nil
+	return height, nil
 }
 
 // isKey reports whether an entry of the environment is the channel's signing key, which is no business of the command.
@@ -63,6 +71,7 @@ type lineLog struct {
 	mu   sync.Mutex
 	part []byte // guarded by mu
 	last string // guarded by mu
+	told string // what followed the last heightMark; guarded by mu
 }
 
 func (l *lineLog) Write(p []byte) (int, error) {
@@ -89,6 +98,9 @@ func (l *lineLog) flush() {
 func (l *lineLog) emit() {
 	if line := strings.TrimSpace(string(l.part)); line != "" {
 		l.last = line
+		if text, ok := strings.CutPrefix(line, heightMark); ok {
+			l.told = text
+		}
 		l.log(line)
 	}
 	l.part = l.part[:0]
@@ -101,4 +113,18 @@ func (l *lineLog) lastWords() string {
 		return ""
 	}
 	return ": " + l.last
+}
+
+// height is the block height that was told, 0 if none was.
+func (l *lineLog) height() (uint64, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.told == "" {
+		return 0, nil
+	}
+	n, err := strconv.ParseUint(l.told, 10, 63) // of a pointer
+	if err != nil {
+		return 0, fmt.Errorf("%s%s is no block height", heightMark, l.told)
+	}
+	return n, nil
 }

@@ -21,7 +21,7 @@ func TestMain(m *testing.M) {
 		goleak.VerifyTestMain(m)
 		return
 	}
-	if err := publish.RunCommand(context.Background(), orphans, source, slog.New(slog.DiscardHandler)); err != nil {
+	if _, err := publish.RunCommand(context.Background(), orphans, source, slog.New(slog.DiscardHandler)); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}

@@ -39,6 +39,9 @@ func (r *run) resolve(ctx context.Context) (err error) {
 	if r.known, err = r.newest(ctx); err != nil {
 		return err
 	}
+	if err := r.checkHeight(ctx); err != nil {
+		return err
+	}
 	r.warnOfNewName(ctx)
 	return nil
 }

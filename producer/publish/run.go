@@ -17,8 +17,10 @@ import (
 // Request is one snapshot to publish.
 type Request struct {
 	Source Source
-	// Height is the block height, 0 if there is none.
+	// Height is the block height, 0 if there is none. One that is lower than that of the newest snapshot is an [ErrHeight],
+	// unless Force is set.
 	Height uint64
+	Force  bool
 }
 
 // Report says what was published.

@@ -107,32 +107,33 @@ func (w *watcher) idle() time.Duration {
 
 // publish runs the command and publishes what the source then is.
 func (w *watcher) publish(ctx context.Context) error {
-	src, err := w.prepare(ctx)
+	req, err := w.prepare(ctx)
 	if err != nil {
 		return w.refused(ctx, err)
 	}
-	w.seen = src.Fingerprint
-	if !w.changed(src.Fingerprint) {
+	w.seen = req.Source.Fingerprint
+	if !w.changed(req.Source.Fingerprint) {
 		w.cfg.Log.InfoContext(ctx, "source is unchanged, nothing to publish", "channel", w.cfg.Salt, "source", w.Source)
 		return nil
 	}
-	if _, err := w.Publish(ctx, Request{Source: src}); err != nil {
+	if _, err := w.Publish(ctx, req); err != nil {
 		return fmt.Errorf("publish %s: %w", w.Source, err)
 	}
 	return nil
 }
 
 // prepare runs the command and opens what the source then is.
-func (w *watcher) prepare(ctx context.Context) (Source, error) {
+func (w *watcher) prepare(ctx context.Context) (req Request, err error) {
 	if w.Command != "" {
-		if err := runCommand(ctx, w.Command, w.Source, w.cfg.Log); err != nil {
-			return Source{}, err
+		if req.Height, err = runCommand(ctx, w.Command, w.Source, w.cfg.Log); err != nil {
+			return req, err
 		}
 	}
 	if err := CheckPrivate(ctx, w.Source, w.Private); err != nil {
-		return Source{}, err
+		return req, err
 	}
-	return OpenSource(ctx, w.Source)
+	req.Source, err = OpenSource(ctx, w.Source)
+	return req, err
 }
 
 // refused counts a round that failed before Publish, which counts its own, and returns err.
