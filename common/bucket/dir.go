@@ -195,10 +195,11 @@ func (d *dirStore) Check(ctx context.Context) (err error) {
 		return err
 	}
 	temp := tempDir + "/" + rand.Text()
-	if err := d.write(ctx, temp, strings.NewReader("?"), 1, newProgress(nil)); err != nil {
-		return err
+	err = d.write(ctx, temp, strings.NewReader("?"), 1, newProgress(nil))
+	if removed := unlessMissing(d.root.Remove(temp)); err == nil {
+		err = removed
 	}
-	return d.root.Remove(temp)
+	return err
 }
 
 // settle turns the error of an operation into an [*Error] and counts it.

@@ -23,6 +23,7 @@ func (r *run) announce(ctx context.Context) error {
 			r.cfg.Log.WarnContext(ctx, "the new snapshot is not shared with peers", "channel", r.cfg.Salt, "error", err)
 		}
 	}
+	r.touched = true
 	rec, ptr, err := r.sign(r.pointer(), r.known.record.Seq)
 	if err != nil {
 		return err

@@ -66,7 +66,8 @@ type run struct {
 	tree    *snapshot.Tree   // by pack, of a hybrid torrent
 	length  int64            // of a piece, by pack
 	torrent *snapshot.Torrent
-	record  pointer.Record // by announce, once it is on this disk
+	touched bool           // by announce: its record may be on this disk
+	record  pointer.Record // by announce, once it is on this disk for sure
 	report  Report
 }
 
@@ -155,8 +156,8 @@ func (r *run) fill() {
 // abandon removes the files of a failed publication from this disk. What it left in the bucket stays in the journal
 // until a later run has removed it, because the bucket may be what failed.
 func (r *run) abandon() {
-	if r.version == "" || r.record.Seq != 0 {
-		return // nothing begun, or signed: from then on it is a snapshot like any other
+	if r.version == "" || r.touched {
+		return // nothing begun, or signed: from then on it is a snapshot like any other; the next start finds out which
 	}
 	if err := os.RemoveAll(r.versionDir(r.version)); err != nil {
 		r.cfg.Log.Warn("unfinished snapshot stays on disk", "dir", r.versionDir(r.version), "error", err)
