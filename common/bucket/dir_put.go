@@ -120,7 +120,7 @@ func (d *dirStore) rename(temp, key string) error {
 		}
 		err := d.root.Rename(temp, key)
 		if err == nil {
-			return d.syncDir(path.Dir(key))
+			return unlessMissing(d.syncDir(path.Dir(key))) // a Delete may have removed object and folder already
 		}
 		if !errors.Is(err, fs.ErrNotExist) || attempt == 5 {
 			return err
