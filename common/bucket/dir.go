@@ -54,7 +54,7 @@ func openDir(dir string) (Store, error) {
 func (d *dirStore) removeOldTemps() {
 	entries, _ := fs.ReadDir(d.root.FS(), tempDir)
 	for _, e := range entries {
-		if info, err := e.Info(); err == nil && time.Since(info.ModTime()) > tempAge {
+		if info, err := e.Info(); err == nil && e.Name() != lockName && time.Since(info.ModTime()) > tempAge {
 			_ = d.root.Remove(tempDir + "/" + e.Name())
 		}
 	}
@@ -63,27 +63,37 @@ func (d *dirStore) removeOldTemps() {
 func (d *dirStore) String() string { return "file://" + d.path }
 
 // Get implements [Store].
-func (d *dirStore) Get(ctx context.Context, key string, limit int64) (body []byte, err error) {
+func (d *dirStore) Get(ctx context.Context, key string, limit int64) ([]byte, error) {
+	found, err := d.Find(ctx, key, limit)
+	return found.Body, err
+}
+
+// Find implements [Store].
+func (d *dirStore) Find(ctx context.Context, key string, limit int64) (_ Found, err error) {
 	defer d.settle(ctx, "get", key, time.Now(), &err)
 	if err := CheckKey(key); err != nil {
-		return nil, err
+		return Found{}, err
 	}
 	f, err := d.root.Open(key)
 	if err != nil {
-		return nil, err
+		return Found{}, err
 	}
 	defer f.Close()
 	info, err := f.Stat()
 	if err != nil {
-		return nil, err
+		return Found{}, err
 	}
 	if !info.Mode().IsRegular() {
-		return nil, fs.ErrNotExist
+		return Found{}, fs.ErrNotExist
 	}
 	if info.Size() > limit {
-		return nil, fmt.Errorf("%w: %d bytes, limit %d", ErrTooLarge, info.Size(), limit)
+		return Found{}, fmt.Errorf("%w: %d bytes, limit %d", ErrTooLarge, info.Size(), limit)
 	}
-	return readLimited(f, limit)
+	body, err := readLimited(f, limit)
+	if err != nil {
+		return Found{}, err
+	}
+	return Found{Info: describe(key, info), Body: body, Asked: time.Now()}, nil
 }
 
 // Stat implements [Store].
@@ -218,6 +228,8 @@ func (d *dirStore) explain(ctx context.Context, op, key string, err error) error
 		e.Kind, e.Key = ErrBadKey, "" // the cause names it, safely quoted
 	case errors.Is(err, ErrTooLarge):
 		e.Kind = ErrTooLarge
+	case errors.Is(err, ErrPrecondition):
+		e.Kind = ErrPrecondition
 	case errors.Is(err, fs.ErrPermission):
 		e.Kind, e.Hint = ErrDenied, "give this user the right to it"
 	case errors.Is(err, syscall.EROFS):

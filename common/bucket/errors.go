@@ -17,6 +17,8 @@ var (
 	ErrUnreachable = errors.New("unreachable")
 	// ErrTooLarge: the object is larger than the caller accepts.
 	ErrTooLarge = errors.New("too large")
+	// ErrPrecondition: something else lies there than the caller expects; see [Store].PutIf.
+	ErrPrecondition = errors.New("changed by somebody else")
 	// ErrBadKey: the name cannot be an object's; see [CheckKey].
 	ErrBadKey = errors.New("bad object name")
 	// ErrBadConfig: a setting of [Config] or an address makes no sense.

@@ -26,8 +26,10 @@ type answer struct {
 // fakeS3 is the part of S3 that uploads need, with faults on order. It is for answers that the real server cannot be
 // made to give; everything else is tested against that.
 type fakeS3 struct {
-	// fault, if not nil, decides about a request before it is served: kind is put, part, begin, complete, abort, head.
+	// fault, if not nil, decides about a request before it is served: kind is put, part, begin, complete, abort, head, get.
 	fault func(kind string, nth int) *answer
+	// conditions makes it heed If-Match and If-None-Match.
+	conditions bool
 
 	mu      sync.Mutex // guards the rest
 	count   map[string]int
@@ -45,6 +47,8 @@ func kindOf(r *http.Request) string {
 	switch {
 	case r.Method == http.MethodHead:
 		return "head"
+	case r.Method == http.MethodGet:
+		return "get"
 	case r.Method == http.MethodDelete && q.Has("uploadId"):
 		return "abort"
 	case r.Method == http.MethodPost && q.Has("uploads"):
@@ -112,8 +116,8 @@ func (f *fakeS3) serve(w http.ResponseWriter, r *http.Request, kind string) {
 		f.aborted = true
 		f.mu.Unlock()
 		w.WriteHeader(http.StatusNoContent)
-	case "head":
-		f.head(w)
+	case "head", "get":
+		f.head(w, kind)
 	}
 }
 
@@ -137,12 +141,27 @@ func (f *fakeS3) receive(w http.ResponseWriter, r *http.Request, kind string) {
 		(&answer{status: http.StatusBadRequest, code: "BadDigest"}).say(w)
 		return
 	}
+	if kind == "put" && f.conditions && !f.met(r.Header) {
+		(&answer{status: http.StatusPreconditionFailed, code: "PreconditionFailed"}).say(w)
+		return
+	}
 	w.Header().Set("ETag", fmt.Sprintf(`"%x"`, tag))
 	if kind == "put" {
 		f.object, f.etag = body, fmt.Sprintf("%x", tag)
 		return
 	}
 	f.parts[r.URL.Query().Get("partNumber")] = fmt.Sprintf("%x", tag)
+}
+
+// met evaluates the conditions of a put. It needs f.mu.
+func (f *fakeS3) met(h http.Header) bool {
+	switch {
+	case h.Get("If-None-Match") == "*":
+		return f.object == nil
+	case h.Get("If-Match") != "":
+		return f.object != nil && h.Get("If-Match") == `"`+f.etag+`"`
+	}
+	return true
 }
 
 // join makes the upload an object of the right size and ETag; the suite against the real server looks at the bytes.
@@ -163,12 +182,15 @@ func (f *fakeS3) join(w http.ResponseWriter, _ *http.Request) {
 	fmt.Fprintf(w, "<CompleteMultipartUploadResult><Bucket>chain</Bucket><ETag>%s</ETag></CompleteMultipartUploadResult>", f.etag)
 }
 
-func (f *fakeS3) head(w http.ResponseWriter) {
+func (f *fakeS3) head(w http.ResponseWriter, kind string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.object == nil {
-		w.WriteHeader(http.StatusNotFound)
+		(&answer{status: http.StatusNotFound, code: map[string]string{"get": "NoSuchKey"}[kind]}).say(w)
 		return
+	}
+	if kind == "get" {
+		defer func() { _, _ = w.Write(f.object) }()
 	}
 	w.Header().Set("Content-Length", fmt.Sprint(len(f.object)))
 	w.Header().Set("ETag", `"`+f.etag+`"`)

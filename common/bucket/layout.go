@@ -13,15 +13,17 @@ import (
 // The path space of buckets and gateways, below the base address:
 //
 //	<salt>/pointer                                      the signed record of the newest snapshot
+//	<salt>/lease                                        which producer publishes, see package publish
 //	<salt>/<version>/<file>                             an archive
 //	<salt>/<version>/<file>.torrent                     its torrent
 //	<salt>/<version>/<file>.from-<version>.patch        a patch from an older version, and its .torrent
 //	torrents/<infohash>.torrent                         any torrent by v1 info-hash
 //	segments/<infohash>/<file>                          a file of a segmented snapshot
 //
-// Only the pointer ever changes.
+// Only the pointer and the lease ever change. Readers have no use for the lease, and gateways do not serve it.
 const (
 	pointerName   = "pointer"
+	leaseName     = "lease"
 	torrentsDir   = "torrents"
 	segmentsDir   = "segments"
 	torrentSuffix = ".torrent"
@@ -31,6 +33,9 @@ const (
 
 // PointerKey names the signed record that says which snapshot of the channel is the newest.
 func PointerKey(salt string) string { return salt + "/" + pointerName }
+
+// LeaseKey names the record of the producer that has the channel to itself.
+func LeaseKey(salt string) string { return salt + "/" + leaseName }
 
 // ChannelPrefix is the prefix of everything that lies under a channel's name.
 func ChannelPrefix(salt string) string { return salt + "/" }
@@ -77,13 +82,14 @@ const (
 	KindTorrent         // beside an archive or a patch
 	KindInfoHashTorrent // below torrents/
 	KindSegment
+	KindLease
 )
 
 // Object is a parsed name of the path space. Which fields are set depends on the kind.
 type Object struct {
 	// Kind is what it is.
 	Kind Kind
-	// Salt is the channel of a pointer, archive, patch or torrent.
+	// Salt is the channel of a pointer, lease, archive, patch or torrent.
 	Salt string
 	// Version is the version of an archive, patch or torrent.
 	Version snapshot.Version
@@ -100,6 +106,8 @@ func (o Object) Key() string {
 	switch o.Kind {
 	case KindPointer:
 		return PointerKey(o.Salt)
+	case KindLease:
+		return LeaseKey(o.Salt)
 	case KindArchive, KindPatch:
 		return ArchiveKey(o.Salt, o.Version, o.File)
 	case KindTorrent:
@@ -138,8 +146,11 @@ func parseKey(key string) (Object, error) {
 	if err := snapshot.CheckSalt(first); err != nil {
 		return Object{}, err
 	}
-	if rest == pointerName {
+	switch rest {
+	case pointerName:
 		return Object{Kind: KindPointer, Salt: first}, nil
+	case leaseName:
+		return Object{Kind: KindLease, Salt: first}, nil
 	}
 	return parseVersionFile(first, rest)
 }
@@ -196,10 +207,11 @@ func patchFrom(file string) (snapshot.Version, bool) {
 	return from, err == nil
 }
 
-// Cache-Control of the two sorts of objects (RFC 9111, RFC 8246).
+// Cache-Control of the sorts of objects (RFC 9111, RFC 8246).
 const (
 	CacheImmutable = "public, max-age=31536000, immutable"
 	CachePointer   = "public, max-age=30, must-revalidate"
+	CacheLease     = "no-store"
 )
 
 // Media types of the objects.
@@ -207,13 +219,17 @@ const (
 	TypeTorrent = "application/x-bittorrent"
 	TypeZstd    = "application/zstd" // RFC 8878
 	TypeBinary  = "application/octet-stream"
+	TypeJSON    = "application/json" // RFC 8259
 )
 
-// Defaults are the metadata that readers of the object expect: a short cache for the pointer and an endless one for the
-// rest, the media type, and a download name. There is never a Content-Encoding: users want the compressed file.
+// Defaults are the metadata that readers of the object expect: a short cache for the pointer, none for the lease, an endless
+// one for the rest, the media type, and a download name. There is never a Content-Encoding: users want the compressed file.
 func Defaults(key string) PutOptions {
-	if object, err := ParseKey(key); err == nil && object.Kind == KindPointer {
+	switch object, _ := ParseKey(key); object.Kind {
+	case KindPointer:
 		return PutOptions{ContentType: TypeBinary, CacheControl: CachePointer}
+	case KindLease:
+		return PutOptions{ContentType: TypeJSON, CacheControl: CacheLease}
 	}
 	name := path.Base(key)
 	o := PutOptions{ContentType: TypeBinary, CacheControl: CacheImmutable}

@@ -23,6 +23,7 @@ func infoHash() snapshot.InfoHash {
 
 func Example_layout() {
 	fmt.Println(bucket.PointerKey("nano"))
+	fmt.Println(bucket.LeaseKey("nano"))
 	fmt.Println(bucket.ArchiveKey("nano", version, "data.ldb.zst"))
 	fmt.Println(bucket.TorrentKey("nano", version, "data.ldb.zst"))
 	fmt.Println(bucket.PatchKey("nano", version, "data.ldb.zst", previous))
@@ -30,6 +31,7 @@ func Example_layout() {
 	fmt.Println(bucket.SegmentKey(infoHash(), "idx/v1.0-000.seg"))
 	// Output:
 	// nano/pointer
+	// nano/lease
 	// nano/20261120T060000Z-h1234/data.ldb.zst
 	// nano/20261120T060000Z-h1234/data.ldb.zst.torrent
 	// nano/20261120T060000Z-h1234/data.ldb.zst.from-20261119T060000Z.patch
@@ -48,6 +50,7 @@ func TestParseKeyIsTheInverse(t *testing.T) {
 	patch := bucket.PatchFile(file, previous)
 	for _, want := range []bucket.Object{
 		{Kind: bucket.KindPointer, Salt: "nano"},
+		{Kind: bucket.KindLease, Salt: "nano"},
 		{Kind: bucket.KindArchive, Salt: "nano", Version: version, File: file},
 		{Kind: bucket.KindArchive, Salt: "nano", Version: version, File: ".from-20261119T060000Z.patch"},
 		{Kind: bucket.KindTorrent, Salt: "nano", Version: version, File: file},
@@ -69,7 +72,7 @@ func TestParseKeyIsTheInverse(t *testing.T) {
 
 func TestParseKeyRefuses(t *testing.T) {
 	for _, key := range []string{
-		"", "pointer", "nano", "nano/", "nano/pointer/x", "nano/latest/data.zst", "nano/20261120T060000Z",
+		"", "pointer", "nano", "nano/", "nano/pointer/x", "nano/lease/x", "lease", "nano/latest/data.zst", "nano/20261120T060000Z",
 		"nano/20261120T060000Z/", "nano/20261120T060000Z/a/b", "nano/20261320T060000Z/a", "NANO/pointer", "latest/pointer",
 		"torrents/x.torrent", "torrents/0123456789ABCDEF000000000000000000000000.torrent",
 		"torrents/0123456789abcdef000000000000000000000000", "torrents/0123456789abcdef000000000000000000000000.torrent/x",
@@ -85,6 +88,7 @@ func TestParseKeyRefuses(t *testing.T) {
 func TestDefaults(t *testing.T) {
 	for _, test := range []struct{ key, mediaType, cache, disposition string }{
 		{"nano/pointer", "application/octet-stream", "public, max-age=30, must-revalidate", ""},
+		{"nano/lease", "application/json", "no-store", ""},
 		{"nano/20261120T060000Z/data.zst", "application/zstd", bucket.CacheImmutable, "attachment; filename=data.zst"},
 		{"nano/20261120T060000Z/data.zst.torrent", "application/x-bittorrent", bucket.CacheImmutable, "attachment; filename=data.zst.torrent"},
 		{"nano/20261120T060000Z/ü.bin", "application/octet-stream", bucket.CacheImmutable, "attachment; filename*=utf-8''%C3%BC.bin"},

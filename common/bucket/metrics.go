@@ -50,6 +50,8 @@ func result(err error) string {
 		return "canceled"
 	case errors.Is(err, ErrNotFound):
 		return "not_found"
+	case errors.Is(err, ErrPrecondition):
+		return "precondition"
 	case errors.Is(err, ErrDenied):
 		return "denied"
 	case errors.Is(err, ErrUnreachable):

@@ -12,6 +12,7 @@ import (
 	"net/url"
 	"os"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/minio/minio-go/v7"
@@ -19,7 +20,7 @@ import (
 	"github.com/minio/minio-go/v7/pkg/s3utils"
 )
 
-// s3Store is a [Store] in an S3-compatible bucket. All fields are set once.
+// s3Store is a [Store] in an S3-compatible bucket. All fields but conditions are set once.
 type s3Store struct {
 	core     minio.Core
 	bucket   string
@@ -29,6 +30,8 @@ type s3Store struct {
 	parallel int
 	log      *slog.Logger
 	metrics  *metrics
+
+	conditions atomic.Int32 // one of conditionsUnknown, conditionsKept, conditionsIgnored
 }
 
 func openS3(cfg Config, at location) (Store, error) {
@@ -144,9 +147,15 @@ func openSource(path string) (*os.File, int64, error) {
 
 // Get implements [Store].
 func (s *s3Store) Get(ctx context.Context, key string, limit int64) ([]byte, error) {
-	var body []byte
+	found, err := s.get(ctx, key, limit)
+	return found.Body, err
+}
+
+// get is one answer to a request for an object.
+func (s *s3Store) get(ctx context.Context, key string, limit int64) (Found, error) {
+	var found Found
 	err := s.tryObject(ctx, "get", key, func(ctx context.Context, dog *watchdog) error {
-		r, info, _, err := s.core.GetObject(ctx, s.bucket, s.name(key), minio.GetObjectOptions{})
+		r, info, header, err := s.core.GetObject(ctx, s.bucket, s.name(key), minio.GetObjectOptions{})
 		if err != nil {
 			return err
 		}
@@ -154,10 +163,15 @@ func (s *s3Store) Get(ctx context.Context, key string, limit int64) ([]byte, err
 		if info.Size > limit {
 			return fmt.Errorf("%w: %d bytes, limit %d", ErrTooLarge, info.Size, limit)
 		}
-		body, err = readLimited(&patReader{r: r, dog: dog}, limit)
+		found.Info = Info{Key: key, Size: info.Size, ETag: info.ETag, Modified: info.LastModified}
+		found.Asked, _ = http.ParseTime(header.Get("Date")) // a server may have no clock (RFC 9110, section 6.6.1)
+		found.Body, err = readLimited(&patReader{r: r, dog: dog}, limit)
 		return err
 	})
-	return body, err
+	if err != nil {
+		return Found{}, err
+	}
+	return found, nil
 }
 
 // readLimited reads to the end, but never more than limit bytes.

@@ -137,6 +137,8 @@ func diagnoseAnswer(a minio.ErrorResponse) (hint string, kind error) {
 	switch a.Code {
 	case minio.NoSuchKey:
 		return "", ErrNotFound
+	case "PreconditionFailed", "ConditionalRequestConflict":
+		return "", ErrPrecondition
 	case minio.NoSuchBucket, "InvalidBucketName":
 		return hintBucket, ErrDenied
 	case "InvalidAccessKeyId", "SignatureDoesNotMatch", "InvalidToken", "ExpiredToken", "ExpiredTokenException",
@@ -157,6 +159,8 @@ func diagnoseAnswer(a minio.ErrorResponse) (hint string, kind error) {
 
 func diagnoseStatus(a minio.ErrorResponse) (hint string, kind error) {
 	switch code := a.StatusCode; {
+	case code == http.StatusPreconditionFailed:
+		return "", ErrPrecondition
 	case code == http.StatusUnauthorized, code == http.StatusForbidden:
 		return hintMay, ErrDenied
 	case code == http.StatusMovedPermanently, code == http.StatusTemporaryRedirect:

@@ -40,6 +40,19 @@ type Store interface {
 	// Get returns a small object. One of more than limit bytes is ErrTooLarge, found out before it is read.
 	Get(ctx context.Context, key string, limit int64) ([]byte, error)
 
+	// Find is Get that also describes the object, both as of one moment.
+	Find(ctx context.Context, key string, limit int64) (Found, error)
+
+	// PutIf stores a small object if what lies under key still has the ETag was, as Find or PutIf told it; an empty was
+	// means that nothing may lie there. It returns the ETag of what lies there then. Otherwise the error is an
+	// ErrPrecondition and nothing has changed, except that body may lie there already: that is success, whoever put it,
+	// because the answer to an earlier attempt may have got lost. So let body say who wrote it, and when.
+	//
+	// Of several at once that expect the same, one succeeds (RFC 9110, section 13.1). That holds for a key that nothing
+	// but PutIf writes. An S3 server without conditional requests is noticed and warned of once; what is possible there is
+	// to look, write, wait for a moment and look again.
+	PutIf(ctx context.Context, key string, body []byte, was string, o PutOptions) (etag string, err error)
+
 	// Stat describes an object. It is ErrNotFound for a missing one; on AWS that needs s3:ListBucket, without which the
 	// answer is ErrDenied.
 	Stat(ctx context.Context, key string) (Info, error)
@@ -83,6 +96,15 @@ type Info struct {
 	ETag string
 	// Modified is when it was stored; the zero time if unknown.
 	Modified time.Time
+}
+
+// Found is an object as it was at one moment.
+type Found struct {
+	Info
+	// Body is all of it.
+	Body []byte
+	// Asked is the time of that moment by the clock that Modified is of, in full seconds at worst; the zero time if unknown.
+	Asked time.Time
 }
 
 const (
