@@ -10,7 +10,8 @@
 //	reserve   a version of its own, and room on the disk
 //	pack      source → archive file; encoding, SHA-256, piece hashes, writing and fsync overlap in one pass
 //	upload    archive, then its torrent beside it and by info-hash
-//	probe     first, last and random pieces and the torrents are read through the public address and hashed
+//	probe     first, last and random pieces, those around 2, 4 and 5 GiB, and the torrents are read through the public
+//	          address and hashed
 //	announce  sign, persist the record on this machine, then bucket, then DHT with read-back
 //	retain    old versions go
 //
