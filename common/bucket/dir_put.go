@@ -10,6 +10,8 @@ import (
 	"os"
 	"path"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // Put implements [Store].
@@ -100,6 +102,9 @@ func (d *dirStore) publish(ctx context.Context, key string, fill func(temp strin
 	temp := tempDir + "/" + rand.Text()
 	if err := d.mkdirAll(tempDir); err != nil {
 		return err
+	}
+	if unlock := d.lockTemps(unix.LOCK_SH); unlock != nil { // some file systems cannot, and there nobody can lock alone
+		defer unlock()
 	}
 	// After the rename nothing is there, except when temp and key were links to one file: rename(2) then does nothing.
 	defer func() { _ = d.root.Remove(temp) }()

@@ -110,3 +110,25 @@ func TestOldTemporaryFilesGoAtStart(t *testing.T) {
 		t.Errorf("List shows %q, %v", info.Key, err)
 	}
 }
+
+func TestSweepRemovesWhatNoProcessIsWriting(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, bucket.Config{URL: "file://" + dir})
+	left := filepath.Join(dir, ".tmp", "left")
+	if err := errors.Join(putSmall(t, s), os.WriteFile(left, make([]byte, 1000), 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	another := open(t, bucket.Config{URL: "file://" + dir})
+	var during bucket.Swept
+	o := bucket.PutOptions{Progress: func(int64) { during, _ = another.Sweep(t.Context(), "demo/") }}
+	if err := s.Put(t.Context(), object, zeros{}, 100, o); err != nil || during != (bucket.Swept{}) {
+		t.Errorf("put: %v, a Sweep meanwhile removed %+v; want nothing", err, during)
+	}
+	got, err := another.Sweep(t.Context(), "demo/")
+	if want := (bucket.Swept{Uploads: 1, Bytes: 1000}); err != nil || got != want {
+		t.Errorf("Sweep = %+v, %v; want %+v", got, err, want)
+	}
+	if info, err := s.Stat(t.Context(), object); err != nil || info.Size != 100 {
+		t.Errorf("the object after it: %+v, %v", info, err)
+	}
+}

@@ -8,8 +8,11 @@
 //
 // Objects above 16 MiB go up in parts: sections of the local file, read where they lie, several at once, each with its
 // SHA-256 in the signed headers, so that the server refuses a part that was damaged on the way. Nothing is buffered: an
-// upload needs the same few hundred KiB of memory whatever its size. The cut into parts depends on the size alone, so
-// that an interrupted upload can be continued by number and checksum.
+// upload needs the same few hundred KiB of memory whatever its size. The cut into parts depends on the size alone: the next
+// Put of an object whose upload was interrupted asks the server for the parts that it has, hashes those sections of the
+// file once, and sends only the others. The server's SHA-256 decides; where it tells none, its ETag, if that is an MD5.
+// Nothing but the server's own lists is relied on, so that any process can continue what any other began. What the lists
+// hide (a server without them, or without the right to them) is sent again.
 //
 // # Addresses of others
 //

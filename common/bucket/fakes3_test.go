@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strconv"
 	"sync"
 	"testing"
 	"time"
@@ -26,14 +27,18 @@ type answer struct {
 // fakeS3 is the part of S3 that uploads need, with faults on order. It is for answers that the real server cannot be
 // made to give; everything else is tested against that.
 type fakeS3 struct {
-	// fault, if not nil, decides about a request before it is served: kind is put, part, begin, complete, abort, head, get.
+	// fault, if not nil, decides about a request before it is served: kind is put, part, begin, complete, abort, head, get,
+	// uploads, parts.
 	fault func(kind string, nth int) *answer
 	// conditions makes it heed If-Match and If-None-Match.
 	conditions bool
+	// mute leaves the SHA-256 out of what is said of parts and objects; sealed makes ETags that are no MD5, as encryption
+	// does. With page, one part is listed at a time.
+	mute, sealed, page bool
 
 	mu      sync.Mutex // guards the rest
 	count   map[string]int
-	parts   map[string]string // number to ETag
+	parts   map[string]fakePart // by number
 	object  []byte
 	etag    string
 	aborted bool
@@ -42,11 +47,21 @@ type fakeS3 struct {
 	chunked bool // an aws-chunked body arrived
 }
 
+// fakePart is a part that has arrived.
+type fakePart struct {
+	size      int
+	etag, sum string
+}
+
 func kindOf(r *http.Request) string {
 	q := r.URL.Query()
 	switch {
 	case r.Method == http.MethodHead:
 		return "head"
+	case r.Method == http.MethodGet && q.Has("uploads"):
+		return "uploads"
+	case r.Method == http.MethodGet && q.Has("uploadId"):
+		return "parts"
 	case r.Method == http.MethodGet:
 		return "get"
 	case r.Method == http.MethodDelete && q.Has("uploadId"):
@@ -104,7 +119,7 @@ func (f *fakeS3) serve(w http.ResponseWriter, r *http.Request, kind string) {
 	switch kind {
 	case "begin":
 		f.mu.Lock()
-		f.parts = map[string]string{}
+		f.parts = map[string]fakePart{}
 		f.mu.Unlock()
 		fmt.Fprint(w, "<InitiateMultipartUploadResult><UploadId>one</UploadId></InitiateMultipartUploadResult>")
 	case "part", "put":
@@ -113,11 +128,15 @@ func (f *fakeS3) serve(w http.ResponseWriter, r *http.Request, kind string) {
 		f.join(w, r)
 	case "abort":
 		f.mu.Lock()
-		f.aborted = true
+		f.aborted, f.parts = true, nil
 		f.mu.Unlock()
 		w.WriteHeader(http.StatusNoContent)
 	case "head", "get":
 		f.head(w, kind)
+	case "uploads":
+		f.listUploads(w)
+	case "parts":
+		f.listParts(w, r)
 	}
 }
 
@@ -145,12 +164,52 @@ func (f *fakeS3) receive(w http.ResponseWriter, r *http.Request, kind string) {
 		(&answer{status: http.StatusPreconditionFailed, code: "PreconditionFailed"}).say(w)
 		return
 	}
+	if f.sealed {
+		tag[0]++
+	}
 	w.Header().Set("ETag", fmt.Sprintf(`"%x"`, tag))
 	if kind == "put" {
 		f.object, f.etag = body, fmt.Sprintf("%x", tag)
 		return
 	}
-	f.parts[r.URL.Query().Get("partNumber")] = fmt.Sprintf("%x", tag)
+	f.parts[r.URL.Query().Get("partNumber")] = fakePart{
+		size: len(body), etag: fmt.Sprintf("%x", tag), sum: base64.StdEncoding.EncodeToString(sum[:]),
+	}
+}
+
+func (f *fakeS3) listUploads(w http.ResponseWriter) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	fmt.Fprint(w, "<ListMultipartUploadsResult>")
+	if f.parts != nil {
+		fmt.Fprintf(w, "<Upload><Key>%s</Key><UploadId>one</UploadId></Upload>", object)
+	}
+	fmt.Fprint(w, "</ListMultipartUploadsResult>")
+}
+
+func (f *fakeS3) listParts(w http.ResponseWriter, r *http.Request) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	from, _ := strconv.Atoi(r.URL.Query().Get("part-number-marker"))
+	fmt.Fprint(w, "<ListPartsResult>")
+	last, more := from, false
+	for n := from + 1; n <= 100 && !more; n++ {
+		part, ok := f.parts[fmt.Sprint(n)]
+		if !ok {
+			continue
+		}
+		if f.page && last > from {
+			more = true
+			break
+		}
+		last = n
+		fmt.Fprintf(w, "<Part><PartNumber>%d</PartNumber><Size>%d</Size><ETag>&quot;%s&quot;</ETag>", n, part.size, part.etag)
+		if !f.mute {
+			fmt.Fprintf(w, "<ChecksumSHA256>%s</ChecksumSHA256>", part.sum)
+		}
+		fmt.Fprint(w, "</Part>")
+	}
+	fmt.Fprintf(w, "<IsTruncated>%t</IsTruncated><NextPartNumberMarker>%d</NextPartNumberMarker></ListPartsResult>", more, last)
 }
 
 // met evaluates the conditions of a put. It needs f.mu.
@@ -174,7 +233,7 @@ func (f *fakeS3) join(w http.ResponseWriter, _ *http.Request) {
 	}
 	h := md5.New()
 	for i := range len(f.parts) {
-		sum, _ := hex.DecodeString(f.parts[fmt.Sprint(i+1)])
+		sum, _ := hex.DecodeString(f.parts[fmt.Sprint(i+1)].etag)
 		h.Write(sum)
 	}
 	f.etag = fmt.Sprintf("%x-%d", h.Sum(nil), len(f.parts))
@@ -203,10 +262,16 @@ const largeSize = 17 << 20
 // fake starts the server and opens a store on it that loses patience soon.
 func fake(t *testing.T, fault func(kind string, nth int) *answer) (*fakeS3, bucket.Store) {
 	t.Helper()
+	return fakeParallel(t, 0, fault)
+}
+
+// fakeParallel is fake with a number of parts at once, 0 for the usual one.
+func fakeParallel(t *testing.T, parallel int, fault func(kind string, nth int) *answer) (*fakeS3, bucket.Store) {
+	t.Helper()
 	f := &fakeS3{fault: fault, count: map[string]int{}}
 	s, _ := countingServer(t, f.ServeHTTP)
 	return f, open(t, bucket.Config{
 		URL: "s3://chain", Endpoint: s.URL, AccessKeyID: "key", SecretAccessKey: "hunter2",
-		RetryFor: time.Second, StallAfter: 10 * time.Second,
+		RetryFor: time.Second, StallAfter: 10 * time.Second, Parallel: parallel,
 	})
 }

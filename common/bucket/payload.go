@@ -2,6 +2,7 @@ package bucket
 
 import (
 	"context"
+	"crypto/md5" //nolint:gosec // S3 makes ETags of it
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
@@ -22,6 +23,7 @@ type payload struct {
 	src io.ReaderAt
 	at  span
 	sum [sha256.Size]byte
+	md5 string // in hex, empty unless asked for
 }
 
 func (p payload) hex() string    { return hex.EncodeToString(p.sum[:]) }
@@ -32,7 +34,7 @@ var errChanged = errors.New("it changes while it is uploaded")
 
 // verify finds out whether a refused checksum was the source's fault: nil if it still has the same hash.
 func (p payload) verify(ctx context.Context) error {
-	again, err := hashPayload(ctx, p.src, p.at)
+	again, err := hashPayload(ctx, p.src, p.at, false)
 	if err == nil && again.sum != p.sum {
 		return sourceError{errChanged}
 	}
@@ -40,10 +42,14 @@ func (p payload) verify(ctx context.Context) error {
 }
 
 // hashPayload reads a part once before it is sent, usually from the page cache.
-func hashPayload(ctx context.Context, src io.ReaderAt, at span) (payload, error) {
-	h := sha256.New()
+func hashPayload(ctx context.Context, src io.ReaderAt, at span, withMD5 bool) (payload, error) {
+	h, old := sha256.New(), md5.New()
+	var w io.Writer = h
+	if withMD5 {
+		w = io.MultiWriter(h, old)
+	}
 	r := &ctxReader{ctx: ctx, r: io.NewSectionReader(src, at.offset, at.size)}
-	n, err := io.CopyBuffer(h, r, make([]byte, 256<<10))
+	n, err := io.CopyBuffer(w, r, make([]byte, 256<<10))
 	switch {
 	case ctx.Err() != nil:
 		return payload{}, context.Cause(ctx)
@@ -52,7 +58,11 @@ func hashPayload(ctx context.Context, src io.ReaderAt, at span) (payload, error)
 	case n != at.size:
 		return payload{}, sourceError{fmt.Errorf("%d bytes at %d are missing: %w", at.size-n, at.offset+n, io.ErrUnexpectedEOF)}
 	}
-	return payload{src: src, at: at, sum: [sha256.Size]byte(h.Sum(nil))}, nil
+	p := payload{src: src, at: at, sum: [sha256.Size]byte(h.Sum(nil))}
+	if withMD5 {
+		p.md5 = hex.EncodeToString(old.Sum(nil))
+	}
+	return p, nil
 }
 
 // sourceError is a failure to read what is to be uploaded.

@@ -34,6 +34,21 @@ func (p *progress) add(n int64) {
 	p.report(p.sent)
 }
 
+// addIf is add on a condition.
+func (p *progress) addIf(ok bool, n int64) {
+	if ok {
+		p.add(n)
+	}
+}
+
+// set makes the sum n.
+func (p *progress) set(n int64) {
+	p.mu.Lock()
+	sent := p.sent
+	p.mu.Unlock()
+	p.add(n - sent)
+}
+
 // section is one attempt to send one part: it reads the part from the start, counts, and keeps the watchdog calm.
 type section struct {
 	load payload

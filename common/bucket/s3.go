@@ -262,6 +262,6 @@ func (s *s3Store) Check(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		return s.core.AbortMultipartUpload(ctx, s.bucket, s.name(checkKey), id)
+		return unlessGone(s.core.AbortMultipartUpload(ctx, s.bucket, s.name(checkKey), id)) // a Sweep may be faster
 	})
 }

@@ -126,8 +126,8 @@ func diagnose(err error) (hint string, kind error) {
 // Hints name the settings that every command has.
 const (
 	hintKeys = "check S3_ACCESS_KEY_ID and S3_SECRET_ACCESS_KEY"
-	hintMay  = "allow these credentials s3:PutObject, s3:GetObject, s3:DeleteObject, s3:AbortMultipartUpload on the " +
-		"objects and s3:ListBucket on the bucket"
+	hintMay  = "allow these credentials s3:PutObject, s3:GetObject, s3:DeleteObject, s3:AbortMultipartUpload and " +
+		"s3:ListMultipartUploadParts on the objects, s3:ListBucket and s3:ListBucketMultipartUploads on the bucket"
 	hintClock  = "set this machine's clock (NTP)"
 	hintBucket = "create the bucket or correct the name in BUCKET"
 	hintRegion = "set S3_REGION to the bucket's region"
@@ -204,15 +204,15 @@ func connectHint(err error) string {
 	return "check S3_ENDPOINT and the network"
 }
 
-// joinedETag is the ETag that S3 gives an object of these parts.
-func joinedETag(parts []minio.CompletePart) string {
+// joinedETag is the ETag that S3 gives an object whose parts have these.
+func joinedETag(tags []string) string {
 	h := md5.New()
-	for _, p := range parts {
-		sum, err := hex.DecodeString(p.ETag)
+	for _, tag := range tags {
+		sum, err := hex.DecodeString(tag)
 		if err != nil {
 			return ""
 		}
 		h.Write(sum)
 	}
-	return fmt.Sprintf("%x-%d", h.Sum(nil), len(parts))
+	return fmt.Sprintf("%x-%d", h.Sum(nil), len(tags))
 }

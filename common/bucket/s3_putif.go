@@ -74,7 +74,7 @@ func (s *s3Store) PutIf(ctx context.Context, key string, body []byte, was string
 
 // putConditional is one put with If-Match, or If-None-Match: * when nothing may lie there.
 func (s *s3Store) putConditional(ctx context.Context, key string, body []byte, was string, o PutOptions) (etag string, err error) {
-	load, err := hashPayload(ctx, bytes.NewReader(body), span{size: int64(len(body))})
+	load, err := hashPayload(ctx, bytes.NewReader(body), span{size: int64(len(body))}, false)
 	if err != nil {
 		return "", err
 	}

@@ -161,8 +161,8 @@ func TestLastingFailureIsUnreachable(t *testing.T) {
 	if !errors.Is(err, bucket.ErrUnreachable) {
 		t.Errorf("put: %v, want ErrUnreachable", err)
 	}
-	if f.count["part"] < 4 || !f.aborted || f.count["complete"] != 0 {
-		t.Errorf("parts asked %d times, aborted %t, completed %d times; want several, true, 0",
+	if f.count["part"] < 4 || f.aborted || f.count["complete"] != 0 {
+		t.Errorf("parts asked %d times, aborted %t, completed %d times; want several, false so that it can be continued, 0",
 			f.count["part"], f.aborted, f.count["complete"])
 	}
 }
@@ -170,12 +170,29 @@ func TestLastingFailureIsUnreachable(t *testing.T) {
 func TestRefusedPartAbortsTheUpload(t *testing.T) {
 	f, s := fake(t, func(kind string, nth int) *answer {
 		if kind == "part" && nth == 2 {
-			return &answer{status: 403, code: "AccessDenied"}
+			return &answer{status: 400, code: "EntityTooLarge"}
 		}
 		return nil
 	})
-	if err := putLarge(t, s); !errors.Is(err, bucket.ErrDenied) || !f.aborted || f.object != nil {
-		t.Errorf("put: %v, aborted %t; want ErrDenied and true", err, f.aborted)
+	if err := putLarge(t, s); err == nil || !f.aborted || f.object != nil {
+		t.Errorf("put: %v, aborted %t; want an error and true: it would be refused again", err, f.aborted)
+	}
+}
+
+func TestExpiredCredentialsKeepTheParts(t *testing.T) {
+	expired := true
+	f, s := fakeParallel(t, 1, func(kind string, nth int) *answer {
+		if kind == "part" && nth == 2 && expired {
+			return &answer{status: 400, code: "ExpiredToken"}
+		}
+		return nil
+	})
+	if err := putLarge(t, s); !errors.Is(err, bucket.ErrDenied) || f.aborted {
+		t.Errorf("put: %v, aborted %t; want ErrDenied and parts that stay", err, f.aborted)
+	}
+	expired = false
+	if err := putLarge(t, s); err != nil || f.count["part"] != 3 || f.count["begin"] != 1 {
+		t.Errorf("put again: %v after %d parts in %d uploads, want one part sent once more", err, f.count["part"], f.count["begin"])
 	}
 }
 

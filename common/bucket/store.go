@@ -24,7 +24,12 @@ import (
 // a missing bucket is ErrDenied, because the configuration is wrong.
 //
 // Concurrency: all methods may be called at once, from several processes too. Of two Puts of one key the later to
-// finish wins.
+// finish wins; of objects above 16 MiB only one Put per key may be under way, or else one of the two may fail.
+//
+// Continuing: a Put that was interrupted, or that the store failed, leaves behind what had arrived. The next Put of that
+// key compares it with its body by size and checksum and sends only what is missing or different; an object that is
+// there already, with the same content and metadata, is not sent at all. What nobody will continue is for Sweep. The
+// metadata of an object whose upload was continued are those of the Put that began it.
 //
 // Keys are relative slash paths, see [CheckKey]. No key may be a folder of another: a directory could not hold both.
 type Store interface {
@@ -62,6 +67,12 @@ type Store interface {
 
 	// Delete removes an object; a missing one is no error.
 	Delete(ctx context.Context, key string) error
+
+	// Sweep removes what interrupted Puts of objects under prefix have left behind, except for the keys to keep, and
+	// says what it was. No such Put may be under way, except for a directory, where this finds out by itself. A server
+	// that cannot list uploads, or not to these credentials, is an error. Some (MinIO) list those of one key only: there
+	// a whole key as the prefix finds what is left of it, and a shorter one nothing.
+	Sweep(ctx context.Context, prefix string, keep ...string) (Swept, error)
 
 	// Check finds out, quickly and leaving nothing behind, whether the store can be written to. Call it before long
 	// work. Unlike the other methods it does not retry.
@@ -105,6 +116,14 @@ type Found struct {
 	Body []byte
 	// Asked is the time of that moment by the clock that Modified is of, in full seconds at worst; the zero time if unknown.
 	Asked time.Time
+}
+
+// Swept is what a Sweep removed.
+type Swept struct {
+	// Uploads is how many there were.
+	Uploads int
+	// Bytes is how much room they took.
+	Bytes int64
 }
 
 const (

@@ -50,6 +50,8 @@ func Conformance(t *testing.T, open func(t *testing.T) bucket.Store) {
 		{"a source that ends early changes nothing", shortSource},
 		{"a source that fails is the source's fault", failingSource},
 		{"a done context ends a put", canceled},
+		{"what was interrupted can be put again", putAfterCancel},
+		{"a sweep leaves nothing of what was interrupted", sweep},
 		{"many may write at once", concurrent},
 		{"progress adds up", progress},
 		{"check leaves nothing behind", check},
@@ -325,6 +327,59 @@ func canceled(t *testing.T, s bucket.Store) {
 	}
 	put(t, s, key, content(100)) // the store is not worse for it
 	equal(t, s, key, content(100))
+}
+
+// interrupt leaves a Put of key that did not get to its end.
+func interrupt(t *testing.T, s bucket.Store, key string) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	o := bucket.Defaults(key)
+	o.Progress = func(sent int64) {
+		if sent > largeSize/2 {
+			cancel()
+		}
+	}
+	if err := s.Put(ctx, key, bytes.NewReader(content(largeSize)), largeSize, o); !errors.Is(err, context.Canceled) {
+		t.Fatalf("Put with a context that ends: %v, want %v", err, context.Canceled)
+	}
+}
+
+func putAfterCancel(t *testing.T, s bucket.Store) {
+	interrupt(t, s, key)
+	put(t, s, key, content(largeSize))
+	equal(t, s, key, content(largeSize))
+	interrupt(t, s, key+"2")
+	other := content(largeSize + 1)[:largeSize] // of the same size
+	put(t, s, key+"2", other)
+	equal(t, s, key+"2", other)
+	if got, err := s.Sweep(t.Context(), "demo/"); err != nil || got != (bucket.Swept{}) {
+		t.Errorf("Sweep = %+v, %v; want nothing left", got, err)
+	}
+}
+
+func sweep(t *testing.T, s bucket.Store) {
+	if got, err := s.Sweep(t.Context(), "demo/"); err != nil || got != (bucket.Swept{}) {
+		t.Errorf("Sweep of an empty store = %+v, %v; want nothing", got, err)
+	}
+	put(t, s, key, content(100))
+	for _, key := range []string{key, "demo/20261121T060000Z/data.zst"} {
+		interrupt(t, s, key)
+	}
+	if _, err := s.Sweep(t.Context(), "demo-two/"); err != nil {
+		t.Errorf("Sweep of another prefix: %v", err)
+	}
+	if _, err := s.Sweep(t.Context(), "demo/", key); err != nil {
+		t.Errorf("Sweep: %v", err)
+	}
+	if _, err := s.Sweep(t.Context(), key); err != nil {
+		t.Errorf("Sweep of a whole key: %v", err)
+	}
+	if got, err := s.Sweep(t.Context(), ""); err != nil || got != (bucket.Swept{}) {
+		t.Errorf("Sweep after it = %+v, %v; want nothing left", got, err)
+	}
+	equal(t, s, key, content(100))
+	put(t, s, key, content(largeSize))
+	equal(t, s, key, content(largeSize))
 }
 
 func concurrent(t *testing.T, s bucket.Store) {
