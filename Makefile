@@ -16,6 +16,7 @@ FUZZTIME ?= 30s
 BENCH    ?=
 SOAKTIME ?= 10m
 SOAKRUNS ?= 20
+SOAKKILLS ?= 1000
 
 .DEFAULT_GOAL := help
 .PHONY: help build test race e2e e2e-deps lint fmt fuzz bench soak demo
@@ -54,12 +55,13 @@ fuzz: ## every fuzz target for FUZZTIME=30s
 	@grep -rHoE --include='*_test.go' '^func Fuzz[A-Za-z0-9_]*' . | sed 's|/[^/]*:func | |' | sort | while read -r dir target; do \
 		echo "== $$dir $$target"; go test -run='^$$' -fuzz="^$$target$$" -fuzztime=$(FUZZTIME) "$$dir" </dev/null || exit 1; done
 
-bench: ## the commands beside other programs, half an hour; BENCH=publish, swarm, crowd, gateway, pointer, restart or resume chooses
+bench: ## the commands beside other programs, half an hour; BENCH=publish, swarm, crowd or gateway chooses
 	go run ./docker/bench $(BENCH)
 
-soak: ## hours: fuzz SOAKTIME=10m per target, the tests SOAKRUNS=20 times under the race detector
+soak: ## hours: fuzz SOAKTIME=10m per target, the tests SOAKRUNS=20 times under the race detector, SOAKKILLS=1000 kills
 	$(MAKE) fuzz FUZZTIME=$(SOAKTIME)
 	go test -race -shuffle=on -count=$(SOAKRUNS) -timeout 6h ./...
+	CRASH_KILLS=$(SOAKKILLS) go test -tags e2e -count=1 -timeout 6h -v -run TestKilledAgainAndAgain ./docker/crash
 
 $(GOLANGCI_LINT):
 	GOBIN="$(@D)" go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0

@@ -125,8 +125,7 @@ func (b *bench) startPollers(ctx context.Context, dir string, interval time.Dura
 	if err := p.producer.Ready(ctx); err != nil {
 		return nil, err
 	}
-	err = p.start(ctx, follower)
-	return p, err
+	return p, p.start(ctx, follower)
 }
 
 // start starts mirrors, and a gateway where there is a bucket.
@@ -173,7 +172,7 @@ func (p *pollers) measure(ctx context.Context, b *bench) ([]delays, error) {
 	}
 	mirrors, gateways := delays{name: "mirrors, " + from}, delays{name: "gateway, " + from}
 	for n := range pointerRounds * b.rounds {
-		if err := pause(ctx, rand.N(p.interval)); err != nil { // the phase
+		if err := p.wait(ctx, rand.N(p.interval)); err != nil { // the phase
 			return nil, err
 		}
 		known, gateway, err := p.publish(ctx, n+1)
@@ -185,6 +184,15 @@ func (p *pollers) measure(ctx context.Context, b *bench) ([]delays, error) {
 		b.logf("pointer %d of %d  %s: mirrors %.1f s, gateway %.1f s", n+1, pointerRounds*b.rounds, from, known, gateway)
 	}
 	return []delays{mirrors, gateways}, nil
+}
+
+func (p *pollers) wait(ctx context.Context, d time.Duration) error {
+	select {
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-time.After(d):
+		return nil
+	}
 }
 
 // publish changes the source and returns how long each mirror, and the gateway, took to know the pointer to what came of it.
@@ -210,7 +218,7 @@ func (p *pollers) publish(ctx context.Context, number int) (mirrors []float64, g
 		if mirrors, seqs, err = p.known(before); err != nil {
 			return nil, 0, err
 		}
-		if err := pause(ctx, 25*time.Millisecond); err != nil {
+		if err := p.wait(ctx, 25*time.Millisecond); err != nil {
 			return nil, 0, err
 		}
 	}
