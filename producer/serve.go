@@ -44,6 +44,7 @@ func runServe(ctx context.Context, cfg ServeConfig) (err error) {
 		return coded(err)
 	}
 	health := &s.watched.Health
+	health.Ready("lease", func(context.Context) (string, error) { return s.publisher.LeaseHealth() })
 	health.Ready("pointer", func(context.Context) (string, error) { return s.publisher.Health() })
 	if cfg.SnapshotSource != "" {
 		health.Ready("publication", func(context.Context) (string, error) { return s.publisher.WatchHealth() })
@@ -66,10 +67,13 @@ func runServe(ctx context.Context, cfg ServeConfig) (err error) {
 	return daemon.Graceful(ctx, g.Wait())
 }
 
-// checkBucket finds wrong credentials before a daemon starts with them. A bucket that is away is no reason to end: what
-// is on this disk can be shared meanwhile.
+// checkBucket finds wrong credentials, and another producer of the channel, before a daemon starts. A bucket that is away is
+// no reason to end: what is on this disk can be shared meanwhile.
 func (s *session) checkBucket(ctx context.Context) error {
 	err := s.publisher.CheckStore(ctx)
+	if err == nil {
+		err = s.publisher.Hold(ctx)
+	}
 	if errors.Is(err, bucket.ErrUnreachable) {
 		s.log.WarnContext(ctx, "the bucket is away; what is on this disk is shared meanwhile", "error", err)
 		return nil

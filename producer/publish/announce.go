@@ -15,6 +15,9 @@ import (
 func (r *run) announce(ctx context.Context) error {
 	r.signing.Lock()
 	defer r.signing.Unlock()
+	if err := r.Hold(ctx); err != nil {
+		return err
+	}
 	if err := r.checkOvertaken(ctx); err != nil {
 		return err
 	}
@@ -24,16 +27,20 @@ func (r *run) announce(ctx context.Context) error {
 		}
 	}
 	r.touched = true
-	rec, ptr, err := r.sign(r.pointer(), r.known.record.Seq)
+	rec, ptr, err := r.sign(r.pointer(), r.known)
 	if err != nil {
 		return err
 	}
 	r.record, r.report.Expires = rec, ptr.Expires
+	err = r.store(ctx, rec, r.known.bucket)
+	if errors.Is(err, ErrOvertaken) {
+		return errors.Join(err, r.takeBack(ctx))
+	}
 	last := published{Version: r.version, Fingerprint: r.req.Source.Fingerprint, At: r.cfg.Now().UTC()}
 	if err := r.journal.publish(last); err != nil {
 		return err
 	}
-	if err := r.store(ctx, rec); err != nil {
+	if err != nil {
 		return fmt.Errorf("the snapshot is stored, but not its pointer: %w", err)
 	}
 	if r.cfg.Network == nil {
@@ -54,35 +61,56 @@ func (r *run) announce(ctx context.Context) error {
 
 // checkOvertaken looks whether the bucket's pointer is still the one from the start of this run, or one that this
 // process signed meanwhile for the same snapshot. Otherwise somebody else publishes with this key, and going on would undo
-// what that one published. Caller holds r.signing.
+// what that one published. What it has seen is what the next record may replace. Caller holds r.signing.
 func (r *run) checkOvertaken(ctx context.Context) error {
-	var now known
-	rec, stored, err := r.stored(ctx)
+	now, err := r.nearest(ctx)
 	if err != nil {
 		return err
 	}
-	own, signed, err := r.ratchet.Last(r.channel)
+	own, _, err := r.ratchet.Last(r.channel)
 	if err != nil {
 		return err
 	}
-	if stored {
-		err = now.take(rec)
+	renewed := now.pointer.InfoHash == r.known.pointer.InfoHash && now.record.Seq == own.Seq // by this process
+	if now.record.Seq <= r.known.record.Seq || renewed {
+		r.known.bucket = now.bucket
+		return nil
 	}
-	if err == nil && signed {
-		err = now.take(own)
-	}
-	if err != nil || now.record.Seq <= r.known.record.Seq {
-		return err
-	}
-	if now.pointer.InfoHash == r.known.pointer.InfoHash && now.record.Seq == own.Seq {
-		return nil // renewed by this process
-	}
+	err = overtaken(now.record)
 	r.known = now
+	r.removeOwn(ctx)
+	return err
+}
+
+func overtaken(by pointer.Record) error {
+	names := "something unknown"
+	if p, err := by.Pointer(); err == nil {
+		names = p.InfoHash.String()
+	}
+	return fmt.Errorf("%w: its pointer has seq %d and names %s; ours is not out. Let only one producer use the key",
+		ErrOvertaken, by.Seq, names)
+}
+
+// removeOwn deletes what this run has stored, as far as that is possible now.
+func (r *run) removeOwn(ctx context.Context) {
 	if err := r.removeAttempt(ctx, r.attempt()); err != nil {
 		r.cfg.Log.WarnContext(ctx, "what was stored goes with the next publication", "channel", r.cfg.Salt, "error", err)
 	}
-	return fmt.Errorf("%w: its pointer has seq %d and names %s; nothing was signed here. Let only one producer use the key",
-		ErrOvertaken, now.record.Seq, now.pointer.InfoHash)
+}
+
+// takeBack makes the snapshot an unfinished one again, after the bucket refused its pointer: nobody has seen that.
+func (r *run) takeBack(ctx context.Context) (err error) {
+	r.record, r.touched = pointer.Record{}, false
+	if r.known, err = r.nearest(ctx); err != nil {
+		return err
+	}
+	if r.cfg.Network != nil {
+		if err := r.cfg.Network.Drop(ctx, r.version); err != nil {
+			return err
+		}
+	}
+	r.removeOwn(ctx)
+	return nil
 }
 
 func (r *run) pointer() pointer.Pointer {
@@ -97,9 +125,14 @@ func (r *run) pointer() pointer.Pointer {
 	return ptr
 }
 
-// sign makes the next record of the channel, later than any seen before, and persists it here before anybody else can
-// have it: after a crash no sequence number is ever used for two values. Caller holds p.signing.
-func (p *Publisher) sign(ptr pointer.Pointer, newestSeq int64) (pointer.Record, pointer.Pointer, error) {
+// sign makes the record that replaces what is known, later than any seen before, and persists it here before anybody else can
+// have it: after a crash no sequence number is ever used for two values. It fails with an [ErrHeld] or another error without
+// the channel's lease, see [Publisher.Hold]. Caller holds p.signing.
+func (p *Publisher) sign(ptr pointer.Pointer, k known) (pointer.Record, pointer.Pointer, error) {
+	if _, err := p.LeaseHealth(); err != nil {
+		return pointer.Record{}, ptr, fmt.Errorf("sign without the channel's lease: %w", err)
+	}
+	newestSeq := k.record.Seq
 	last, ok, err := p.ratchet.Last(p.channel)
 	if err != nil {
 		return pointer.Record{}, ptr, err
@@ -117,16 +150,32 @@ func (p *Publisher) sign(ptr pointer.Pointer, newestSeq int64) (pointer.Record, 
 	if err != nil {
 		return rec, ptr, err
 	}
+	if err := p.journal.signing(unsent{Seq: seq, Over: k.bucket.record.Seq}); err != nil {
+		return rec, ptr, err
+	}
 	// Its own time is used as the clock: a clock that has gone back must not forbid us to go on.
 	return rec, ptr, p.ratchet.Accept(p.channel, rec, rec.Time())
 }
 
-// store puts rec into the bucket.
-func (p *Publisher) store(ctx context.Context, rec pointer.Record) error {
-	err := put(ctx, p.cfg.Store, bucket.PointerKey(p.cfg.Salt), rec.Encode())
-	p.unsent.Store(err != nil)
-	if err == nil {
-		p.told.Store(&rec)
+// store puts rec into the bucket, in the place of what was seen there. An [ErrOvertaken] means that something else lies there
+// now: another producer did not wait for the end of our lease, or we were paused beyond it.
+func (p *Publisher) store(ctx context.Context, rec pointer.Record, over storedPointer) error {
+	key := bucket.PointerKey(p.cfg.Salt)
+	_, err := p.cfg.Store.PutIf(ctx, key, rec.Encode(), over.etag, bucket.Defaults(key))
+	switch {
+	case errors.Is(err, bucket.ErrPrecondition):
+		now, lookErr := p.stored(ctx)
+		return errors.Join(overtaken(now.record), lookErr)
+	case err != nil:
+		p.unsent.Store(true)
+		return err
 	}
-	return err
+	return p.arrived(rec)
+}
+
+// arrived notes that the bucket holds rec.
+func (p *Publisher) arrived(rec pointer.Record) error {
+	p.unsent.Store(false)
+	p.told.Store(&rec)
+	return p.journal.sent(rec.Seq)
 }

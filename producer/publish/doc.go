@@ -5,19 +5,27 @@
 //
 // One publication is a row of steps, and none begins before the one before it is durable:
 //
-//	resolve   the newest pointer known to the bucket, the DHT and this machine: it becomes the history's previous link;
+//	resolve   the channel's lease; then the newest pointer known to the bucket, the DHT and this machine: it becomes the history's previous link;
 //	          another download name than its own is warned of
 //	reserve   a version of its own, and room on the disk
 //	pack      source → archive file; encoding, SHA-256, piece hashes, writing and fsync overlap in one pass
 //	upload    archive, then its torrent beside it and by info-hash
 //	probe     first, last and random pieces, those around 2, 4 and 5 GiB, and the torrents are read through the public
 //	          address and hashed
-//	announce  sign, persist the record on this machine, then bucket, then DHT with read-back
+//	announce  sign, persist the record on this machine, then bucket (unless its pointer was moved by somebody else), then
+//	          DHT with read-back
 //	retain    old versions go
 //
 // A crash or an error at any step leaves the pointer that was valid before: nothing that it names is ever touched
 // before a newer one is out. What an unfinished run left behind is noted in a journal before it comes into being, so the
 // next run finds and removes it.
+//
+// # One producer
+//
+// A lock in the data directory keeps a second process of this machine out, a lease in the bucket those of other machines; see
+// lease.go for clocks. The lease is taken before anything is uploaded and renewed meanwhile, and its loss ends a publication.
+// A process that stood still for so long that it lost the lease without knowing cannot overwrite a newer pointer: it puts its own under
+// the condition that the one it has seen still lies there. A record that was refused so is never put again.
 //
 // # Time
 //
@@ -26,5 +34,5 @@
 // # Files
 //
 // Snapshots lie in DataDir/<salt>/<version>/<file> with their torrent beside them; the publisher's own state (lock,
-// journal, the last record signed) in DataDir/.producer/<salt>/.
+// the lease's owner, journal, the last record signed) in DataDir/.producer/<salt>/.
 package publish

@@ -35,10 +35,22 @@ var (
 type HeldError struct {
 	Salt   string
 	Holder Holder
+	// Until is when the holder's lease ends if it is not renewed; the zero time for a process with the same data directory.
+	Until time.Time
+	// Copied means that the holder's data directory is a copy of this one.
+	Copied bool
 }
 
 func (e *HeldError) Error() string {
-	return fmt.Sprintf("%v: %s is held by %s; stop that one first, or use another DATA_DIR and channel", ErrHeld, e.Salt, e.Holder)
+	who := fmt.Sprintf("%v: %s is held by %s", ErrHeld, e.Salt, e.Holder)
+	switch {
+	case e.Until.IsZero():
+		return who + "; stop that one first, or use another DATA_DIR and channel"
+	case e.Copied:
+		who += ", whose DATA_DIR is a copy of this one"
+	}
+	return who + fmt.Sprintf(", with a lease in the bucket until %s unless it is renewed; stop that one, or wait until then if it is dead",
+		e.Until.UTC().Format(time.RFC3339))
 }
 
 // Is makes a HeldError an ErrHeld.

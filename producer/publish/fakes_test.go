@@ -125,6 +125,20 @@ func (s *brokenStore) Get(ctx context.Context, key string, limit int64) ([]byte,
 	return s.Store.Get(ctx, key, limit)
 }
 
+func (s *brokenStore) PutIf(ctx context.Context, key string, body []byte, was string, o bucket.PutOptions) (string, error) {
+	if err := s.call("put " + key); err != nil {
+		return "", err
+	}
+	return s.Store.PutIf(ctx, key, body, was, o)
+}
+
+func (s *brokenStore) Find(ctx context.Context, key string, limit int64) (bucket.Found, error) {
+	if err := s.call("get " + key); err != nil {
+		return bucket.Found{}, err
+	}
+	return s.Store.Find(ctx, key, limit)
+}
+
 func (s *brokenStore) Check(ctx context.Context) error {
 	if err := s.call("check"); err != nil {
 		return err

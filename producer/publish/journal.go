@@ -36,6 +36,15 @@ type journalState struct {
 	Begun []attempt `json:"begun,omitempty"`
 	// Last is the newest publication.
 	Last *published `json:"last,omitempty"`
+	// Unsent is the newest record signed, until the bucket is known to hold it.
+	Unsent *unsent `json:"unsent,omitempty"`
+}
+
+// unsent says which record was signed to replace which, 0 for none. Where the bucket holds a third one, somebody else has
+// published in between, and the record must not come out any more.
+type unsent struct {
+	Seq  int64 `json:"seq"`
+	Over int64 `json:"over,omitempty"`
 }
 
 // attempt is a publication that was begun. InfoHash is empty until the archive was complete, and nothing is
@@ -139,10 +148,43 @@ func (j *journal) publish(last published) error {
 	})
 }
 
+// signing notes the record that is about to be signed.
+func (j *journal) signing(u unsent) error {
+	return j.change(func(s *journalState) { s.Unsent = &u })
+}
+
+// sent notes that the bucket holds that record.
+func (j *journal) sent(seq int64) error {
+	if u, ok := j.unsent(); !ok || u.Seq != seq {
+		return nil
+	}
+	return j.change(func(s *journalState) { s.Unsent = nil })
+}
+
+// replaced notes that what was published last from here did not stay the newest: its source counts as changed.
+func (j *journal) replaced() error {
+	last, ok := j.last()
+	if !ok || last.Fingerprint == "" {
+		return nil
+	}
+	last.Fingerprint = ""
+	return j.change(func(s *journalState) { s.Last = &last })
+}
+
+func (j *journal) unsent() (unsent, bool) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if j.state.Unsent == nil {
+		return unsent{}, false
+	}
+	return *j.state.Unsent, true
+}
+
 func (j *journal) change(f func(*journalState)) error {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	next := journalState{Format: journalVersion, Begun: slices.Clone(j.state.Begun), Last: j.state.Last}
+	next := j.state
+	next.Format, next.Begun = journalVersion, slices.Clone(j.state.Begun)
 	f(&next)
 	b, err := json.MarshalIndent(next, "", "\t")
 	if err != nil {

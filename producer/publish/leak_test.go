@@ -18,7 +18,9 @@ const commandSource = "SNAPSWARM_TEST_COMMAND_SOURCE"
 func TestMain(m *testing.M) {
 	source := os.Getenv(commandSource)
 	if source == "" {
-		goleak.VerifyTestMain(m)
+		goleak.VerifyTestMain(m, // the embedded S3 server leaves these behind
+			goleak.IgnoreAnyFunction("github.com/valyala/fasthttp.updateServerDate.func1"),
+			goleak.IgnoreAnyFunction("github.com/valyala/fasthttp.(*workerPool).Start.func2"))
 		return
 	}
 	if _, err := publish.RunCommand(context.Background(), orphans, source, slog.New(slog.DiscardHandler)); err != nil {

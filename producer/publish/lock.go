@@ -1,12 +1,14 @@
 package publish
 
 import (
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -17,6 +19,7 @@ import (
 const (
 	stateDir  = ".producer" // no salt begins with a dot
 	lockName  = "lock"
+	ownerName = "owner"
 	maxHolder = 4 << 10
 )
 
@@ -58,8 +61,7 @@ func lockFile(f *os.File) (err error) {
 func (l *lock) release() error { return errors.Join(l.file.Truncate(0), l.file.Close()) }
 
 func writeHolder(f *os.File) error {
-	host, _ := os.Hostname()
-	b, err := json.Marshal(Holder{PID: os.Getpid(), Host: host, Command: command(), Since: time.Now().UTC().Truncate(time.Second)})
+	b, err := json.Marshal(thisProcess())
 	if err != nil {
 		return err
 	}
@@ -68,6 +70,11 @@ func writeHolder(f *os.File) error {
 	}
 	_, err = f.WriteAt(b, 0)
 	return err
+}
+
+func thisProcess() Holder {
+	host, _ := os.Hostname()
+	return Holder{PID: os.Getpid(), Host: host, Command: command(), Since: time.Now().UTC().Truncate(time.Second)}
 }
 
 // command names this process for people: program and subcommand, no values that could be secret.
@@ -102,6 +109,23 @@ func HolderOf(dataDir, salt string) (h Holder, ok bool, err error) {
 		return readHolder(f), true, nil
 	}
 	return Holder{}, false, err
+}
+
+// ownerOf is the random name of a publisher's folder, by which it knows its own lease again. It is made at the first call.
+func ownerOf(dir string) (string, error) {
+	path := filepath.Join(dir, ownerName)
+	b, err := readSmall(path, maxHolder)
+	if name := strings.TrimSpace(string(b)); err == nil && name != "" {
+		return name, nil
+	}
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return "", fmt.Errorf("read owner: %w", err)
+	}
+	name := rand.Text()
+	if err := durable.WriteFile(path, []byte(name+"\n"), 0o644); err != nil {
+		return "", fmt.Errorf("write owner: %w", err)
+	}
+	return name, nil
 }
 
 // openState makes the publisher's own folder.

@@ -3,6 +3,7 @@ package publish
 import (
 	"context"
 	"crypto/ed25519"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
@@ -25,6 +26,7 @@ const (
 	DefaultTTL      = 14 * 24 * time.Hour
 	DefaultKeep     = 7
 	DefaultProbeFor = 2 * time.Minute
+	DefaultLease    = 5 * time.Minute
 )
 
 // Public is how everybody else reads the bucket: *bucket.Reader, through the public address.
@@ -97,6 +99,8 @@ type Config struct {
 	Retain time.Duration
 	// ProbeFor is how long the public address may take to show what was stored; 0 means [DefaultProbeFor].
 	ProbeFor time.Duration
+	// Lease is how long the channel stays taken after this process was last heard of; 0 means [DefaultLease].
+	Lease time.Duration
 	// Progress begins to show a piece of work of total bytes, -1 when unknown. Nil shows nothing.
 	Progress func(label string, total int64) Task
 	// Log gets what an operator wants to know. Nil means nowhere.
@@ -112,6 +116,7 @@ type Publisher struct {
 	channel snapshot.Channel
 	dir     string // state
 	lock    *lock
+	lease   *lease
 	ratchet *pointer.Ratchet
 	metrics instruments
 
@@ -123,8 +128,8 @@ type Publisher struct {
 	trouble    atomic.Pointer[trouble]        // of Watch, nil when its last round succeeded
 }
 
-// New takes the channel and clears away what an interrupted run left on this disk. It fails with [HeldError] when
-// another process has the channel.
+// New takes the channel on this machine and clears away what an interrupted run left on this disk. It fails with [HeldError] when
+// another process has it. Nothing is asked of the bucket yet, see [Publisher.Hold].
 func New(cfg Config) (*Publisher, error) {
 	cfg = cfg.withDefaults()
 	ch, err := cfg.channel()
@@ -155,6 +160,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.ProbeFor == 0 {
 		c.ProbeFor = DefaultProbeFor
+	}
+	if c.Lease <= 0 {
+		c.Lease = DefaultLease
 	}
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
@@ -189,6 +197,11 @@ func CheckPieceLength(n int64) error {
 
 // open reads the state, which the lock protects.
 func (p *Publisher) open() (err error) {
+	owner, err := ownerOf(p.dir)
+	if err != nil {
+		return err
+	}
+	p.lease = newLease(p.cfg, owner, rand.Text())
 	if p.ratchet, err = pointer.OpenRatchet(p.dir, p.cfg.Log); err != nil {
 		return err
 	}
@@ -201,8 +214,18 @@ func (p *Publisher) open() (err error) {
 	return p.clearUnfinished()
 }
 
+// Hold takes the channel among all machines, by a lease in the bucket that is renewed until Close. It fails with [HeldError]
+// while another one has it. Whatever writes to the bucket does so first by itself.
+func (p *Publisher) Hold(ctx context.Context) error { return p.lease.hold(ctx) }
+
+// LeaseHealth is an error unless this process has the channel among all machines.
+func (p *Publisher) LeaseHealth() (detail string, err error) { return p.lease.health() }
+
 // Close gives the channel back. Nothing else of p may be running.
-func (p *Publisher) Close() error { return p.lock.release() }
+func (p *Publisher) Close() error {
+	p.lease.close()
+	return p.lock.release()
+}
 
 // Channel is the channel that is published on.
 func (p *Publisher) Channel() snapshot.Channel { return p.channel }

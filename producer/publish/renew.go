@@ -34,6 +34,9 @@ func (p *Publisher) Renew(ctx context.Context) (pointer.Record, error) {
 }
 
 func (p *Publisher) renew(ctx context.Context) (pointer.Record, error) {
+	if err := p.Hold(ctx); err != nil {
+		return pointer.Record{}, err
+	}
 	k, err := p.newest(ctx)
 	if err != nil {
 		return pointer.Record{}, err
@@ -41,12 +44,12 @@ func (p *Publisher) renew(ctx context.Context) (pointer.Record, error) {
 	if k.record.Seq == 0 {
 		return pointer.Record{}, ErrNothingPublished
 	}
-	rec, ptr, err := p.sign(k.pointer, k.record.Seq)
+	rec, ptr, err := p.sign(k.pointer, k)
 	if err != nil {
 		return rec, err
 	}
 	p.metrics.pointer(ctx, rec.Seq, ptr.Created, ptr.Expires)
-	if err := p.store(ctx, rec); err != nil {
+	if err := p.store(ctx, rec, k.bucket); err != nil {
 		return rec, err
 	}
 	p.cfg.Log.InfoContext(ctx, "pointer renewed", "channel", p.cfg.Salt, "seq", rec.Seq, "expires", ptr.Expires)
@@ -120,16 +123,23 @@ func (p *Publisher) retryAfter(ctx context.Context, err error, last time.Duratio
 func (p *Publisher) settle(ctx context.Context) error {
 	p.signing.Lock()
 	defer p.signing.Unlock()
+	if err := p.Hold(ctx); err != nil {
+		return err
+	}
 	k, err := p.newest(ctx)
 	if err != nil || k.record.Seq == 0 {
 		return err
 	}
-	if err := p.ratchet.Accept(p.channel, k.record, k.record.Time()); err != nil {
+	err = p.ratchet.Accept(p.channel, k.record, k.record.Time())
+	if err != nil && !errors.Is(err, pointer.ErrOlder) { // older than one that did not get out, see obsolete
 		return err
 	}
-	if k.record.Seq == k.bucketSeq {
-		p.told.Store(&k.record)
-	} else if err := p.store(ctx, k.record); err != nil {
+	if k.record.Seq != k.bucket.record.Seq {
+		err = p.store(ctx, k.record, k.bucket)
+	} else {
+		err = p.arrived(k.record)
+	}
+	if err != nil {
 		return err
 	}
 	p.metrics.pointer(ctx, k.record.Seq, k.pointer.Created, k.pointer.Expires)
@@ -147,10 +157,18 @@ func (p *Publisher) untilRenewal() time.Duration {
 	return min(max(due.Sub(p.cfg.Now()), 0), refreshEvery)
 }
 
+// refresh puts the newest record that the bucket has taken into the DHT again. One that it has not may never come out.
 func (p *Publisher) refresh(ctx context.Context) {
 	rec, ok, err := p.ratchet.Last(p.channel)
 	if err != nil || !ok || p.cfg.Network == nil {
 		return
+	}
+	if u, unsent := p.journal.unsent(); unsent && u.Seq == rec.Seq {
+		told := p.told.Load()
+		if told == nil {
+			return
+		}
+		rec = *told
 	}
 	if err := p.cfg.Network.Refresh(ctx, rec); err != nil && ctx.Err() == nil && !errors.Is(err, ErrNoDHT) {
 		p.cfg.Log.WarnContext(ctx, "pointer not refreshed in the DHT", "channel", p.cfg.Salt, "error", err)

@@ -36,6 +36,15 @@ func (b *bench) rival() *bench {
 	return &r
 }
 
+// expire makes the lease in the bucket as old as if its owner had not been heard of for a day.
+func (b *bench) expire() {
+	b.t.Helper()
+	old := time.Now().Add(-24 * time.Hour)
+	if err := os.Chtimes(filepath.Join(b.bucket, bucket.LeaseKey(salt)), old, old); err != nil {
+		b.t.Fatal(err)
+	}
+}
+
 func TestAProducerThatWasOvertakenSignsNothing(t *testing.T) {
 	b := newBench(t)
 	b.mustPublish()
@@ -43,6 +52,7 @@ func TestAProducerThatWasOvertakenSignsNothing(t *testing.T) {
 	var theirs publish.Report
 	b.cfg.Store = &slowStore{Store: b.store, meanwhile: func() {
 		b.clock.add(time.Second)
+		b.expire()
 		theirs = rival.mustPublish()
 	}}
 	announced := len(b.net.announced)

@@ -78,9 +78,14 @@ func (p *Publisher) Publish(ctx context.Context, req Request) (Report, error) {
 	defer p.publishing.Unlock()
 	ctx, span := p.metrics.tracer.Start(ctx, "publish")
 	defer span.End()
+	ctx, unguard := p.lease.guard(ctx)
+	defer unguard()
 	began := time.Now()
 	r := &run{Publisher: p, req: req}
 	err := r.all(ctx)
+	if lost := context.Cause(ctx); err != nil && errors.Is(lost, ErrHeld) {
+		err = lost // whatever was under way says only that it was ended
+	}
 	if err != nil {
 		r.abandon()
 	}
