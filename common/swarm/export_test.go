@@ -84,3 +84,40 @@ func (f failingFile) Sync() error {
 	}
 	return f.dataFile.Sync()
 }
+
+// Reads counts what is read of a client's data files.
+type Reads struct{ reads, bytes, seeks atomic.Int64 }
+
+// Of makes a client count.
+func (r *Reads) Of(c Config) Config {
+	c.tuning.open = func(path string) (dataFile, error) {
+		f, err := openData(path)
+		return countedFile{f, r}, err
+	}
+	return c
+}
+
+// Totals are the calls that read, their bytes, and the calls that look for holes.
+func (r *Reads) Totals() (reads, bytes, seeks int64) {
+	return r.reads.Load(), r.bytes.Load(), r.seeks.Load()
+}
+
+type countedFile struct {
+	dataFile
+
+	count *Reads
+}
+
+// ReadAt counts.
+func (f countedFile) ReadAt(b []byte, off int64) (int, error) {
+	n, err := f.dataFile.ReadAt(b, off)
+	f.count.reads.Add(1)
+	f.count.bytes.Add(int64(n))
+	return n, err
+}
+
+// Seek counts.
+func (f countedFile) Seek(offset int64, whence int) (int64, error) {
+	f.count.seeks.Add(1)
+	return f.dataFile.Seek(offset, whence)
+}

@@ -222,3 +222,29 @@ func TestALiarGreetsAsASeed(t *testing.T) {
 		t.Errorf("greeting = %q, want a handshake, 10 pieces and unchoke", b)
 	}
 }
+
+func TestDelaysAreJudgedByTheLongest(t *testing.T) {
+	s := pointerSection(20*time.Second, []delays{{"mirrors", []float64{3, 25.5, 1}}, {"gateway", []float64{24.9}}, {"nobody", nil}})
+	var got []string
+	for _, b := range s.bars {
+		got = append(got, b.measured+" "+b.verdict())
+	}
+	if diff := cmp.Diff([]string{"25.5 s MISSED", "24.9 s met", "0.0 s MISSED"}, got); diff != "" {
+		t.Errorf("bars (-want +got):\n%s", diff)
+	}
+}
+
+func TestFoundAfterReadsTheLog(t *testing.T) {
+	const log = `{"time":"2026-11-20T06:00:01Z","msg":"pointer found","seq":5}
+not JSON
+{"time":"2026-11-20T06:00:02.5Z","msg":"pointer found","seq":7}
+{"time":"2026-11-20T06:00:09Z","msg":"pointer found","seq":8}
+`
+	at, seq, ok := foundAfter(log, 5)
+	if want := time.Date(2026, 11, 20, 6, 0, 2, 5e8, time.UTC); !ok || seq != 7 || !at.Equal(want) {
+		t.Errorf("foundAfter(5) = %v, %d, %v, want %v, 7", at, seq, ok, want)
+	}
+	if _, _, ok := foundAfter(log, 8); ok {
+		t.Error("a pointer after the last was found")
+	}
+}

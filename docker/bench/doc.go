@@ -20,6 +20,7 @@
 //     times rather than wall times.
 //   - Mirrors that share an origin are processes, too; the origin is this program, which sends at most 32 MiB/s. Crowds of mirrors
 //     are simulated, by the same rule that the processes follow; -plot draws them.
+//   - Whoever polls, restarts or goes on after a kill is judged by the slowest run, not by the median.
 //   - Files come from the page cache. No network is involved: DHT, UPnP, LSD and PEX of foreign clients are off.
 //   - Every file that was transferred is compared with its source, outside of the time that is measured.
 //

@@ -33,6 +33,8 @@ func measurements() []measurement {
 		{name: "crowd", run: measureCrowd},
 		{name: "gateway", run: measureGateway},
 		{name: "pointer", run: measurePointer},
+		{name: "restart", run: measureRestart},
+		{name: "resume", run: measureResume},
 	}
 }
 
@@ -62,6 +64,9 @@ func run(ctx context.Context, out, log io.Writer) error {
 	o, err := parse()
 	if len(o.names) == 2 && (o.names[0] == encodeAlone || o.names[0] == encodeHash) {
 		return runEncode(o.names[1], o.names[0] == encodeHash, out)
+	}
+	if len(o.names) > 0 && o.names[0] == adoptHuge {
+		return runAdopt(ctx, o.names[1:])
 	}
 	if len(o.names) > 0 && o.names[0] == webseedClient {
 		return runWebseed(ctx, o.names[1:], out)

@@ -23,7 +23,7 @@ const (
 	pointerInterval = 20 * time.Second // POLL_INTERVAL of those that poll
 	pointerLate     = 5 * time.Second  // beyond it
 	pointerPollers  = 4                // of each kind
-	pointerRounds   = 4                // publications in each of the rounds
+	pointerRounds   = 2                // publications in each of the rounds
 )
 
 // measurePointer measures how long it takes from the signing of a pointer until those that poll know it.
@@ -125,7 +125,8 @@ func (b *bench) startPollers(ctx context.Context, dir string, interval time.Dura
 	if err := p.producer.Ready(ctx); err != nil {
 		return nil, err
 	}
-	return p, p.start(ctx, follower)
+	err = p.start(ctx, follower)
+	return p, err
 }
 
 // start starts mirrors, and a gateway where there is a bucket.
@@ -172,7 +173,7 @@ func (p *pollers) measure(ctx context.Context, b *bench) ([]delays, error) {
 	}
 	mirrors, gateways := delays{name: "mirrors, " + from}, delays{name: "gateway, " + from}
 	for n := range pointerRounds * b.rounds {
-		if err := p.wait(ctx, rand.N(p.interval)); err != nil { // the phase
+		if err := pause(ctx, rand.N(p.interval)); err != nil { // the phase
 			return nil, err
 		}
 		known, gateway, err := p.publish(ctx, n+1)
@@ -184,15 +185,6 @@ func (p *pollers) measure(ctx context.Context, b *bench) ([]delays, error) {
 		b.logf("pointer %d of %d  %s: mirrors %.1f s, gateway %.1f s", n+1, pointerRounds*b.rounds, from, known, gateway)
 	}
 	return []delays{mirrors, gateways}, nil
-}
-
-func (p *pollers) wait(ctx context.Context, d time.Duration) error {
-	select {
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	case <-time.After(d):
-		return nil
-	}
 }
 
 // publish changes the source and returns how long each mirror, and the gateway, took to know the pointer to what came of it.
@@ -218,7 +210,7 @@ func (p *pollers) publish(ctx context.Context, number int) (mirrors []float64, g
 		if mirrors, seqs, err = p.known(before); err != nil {
 			return nil, 0, err
 		}
-		if err := p.wait(ctx, 25*time.Millisecond); err != nil {
+		if err := pause(ctx, 25*time.Millisecond); err != nil {
 			return nil, 0, err
 		}
 	}

@@ -70,13 +70,15 @@ func (s *server) await(ctx context.Context, otherwise string, ready func() bool)
 	return nil
 }
 
+// stopPatience is how long a process may take to end as it is asked to.
+const stopPatience = 20 * time.Second
+
 // stop ends the process, and waits for that.
 func (s *server) stop() {
-	const patience = 20 * time.Second
 	_ = s.cmd.Process.Signal(syscall.SIGTERM)
 	select {
 	case <-s.ended:
-	case <-time.After(patience):
+	case <-time.After(stopPatience):
 		_ = s.cmd.Process.Kill()
 		<-s.ended
 	}
