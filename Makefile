@@ -55,7 +55,7 @@ fuzz: ## every fuzz target for FUZZTIME=30s
 	@grep -rHoE --include='*_test.go' '^func Fuzz[A-Za-z0-9_]*' . | sed 's|/[^/]*:func | |' | sort | while read -r dir target; do \
 		echo "== $$dir $$target"; go test -run='^$$' -fuzz="^$$target$$" -fuzztime=$(FUZZTIME) "$$dir" </dev/null || exit 1; done
 
-bench: ## the commands beside other programs, half an hour; BENCH=publish, swarm, crowd or gateway chooses
+bench: ## the commands beside other programs, an hour; BENCH=name chooses one (docker/README.md)
 	go run ./docker/bench $(BENCH)
 
 soak: ## hours: fuzz SOAKTIME=10m per target, the tests SOAKRUNS=20 times under the race detector, SOAKKILLS=1000 kills
