@@ -57,6 +57,9 @@ const (
 func (c *Config) settings() peer.Settings {
 	s := c.Settings
 	s.Brief = c.Once
+	if c.Once { // it ends in a moment
+		s.ScrubRate = 0
+	}
 	if s.OriginPatience == 0 {
 		s.OriginPatience = patienceDaemon
 		if c.Once {

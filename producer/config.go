@@ -69,6 +69,7 @@ type ServeConfig struct {
 	PublishEvery    time.Duration `env:"PUBLISH_EVERY" envDefault:"0" help:"time between two publications; 0: when the source changes"`
 	PollInterval    time.Duration `env:"POLL_INTERVAL" envDefault:"10m" help:"how often the source is looked at for changes"`
 	NetworkConfig
+	peer.Care
 	daemon.Process
 }
 

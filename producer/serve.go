@@ -33,7 +33,7 @@ func runServe(ctx context.Context, cfg ServeConfig) (err error) {
 	}
 	s, err := begin(ctx, plan{
 		ChannelConfig: cfg.ChannelConfig, BucketConfig: cfg.BucketConfig, SnapshotConfig: cfg.SnapshotConfig,
-		NetworkConfig: cfg.NetworkConfig, Process: cfg.Process,
+		NetworkConfig: cfg.NetworkConfig, Care: cfg.Care, Process: cfg.Process,
 		retain: time.Duration(cfg.Retention-1) * cfg.PublishEvery,
 	})
 	if err != nil {

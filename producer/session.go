@@ -37,6 +37,7 @@ type plan struct {
 	BucketConfig
 	SnapshotConfig
 	NetworkConfig
+	peer.Care
 	daemon.Process
 	retain time.Duration
 }
@@ -70,7 +71,7 @@ func (s *session) open(ctx context.Context, p plan) error {
 		return err
 	}
 	s.channel = s.publisher.Channel()
-	settings := peer.Settings{Common: daemon.Common{Network: p.Network, Process: p.Process}, Courtesy: p.Courtesy}
+	settings := peer.Settings{Common: daemon.Common{Network: p.Network, Process: p.Process}, Courtesy: p.Courtesy, Care: p.Care}
 	if cfg.Public != nil { // an answer from there makes the DHT's silence short
 		settings.BucketURL = daemon.List{cfg.Public.String()}
 	}

@@ -130,6 +130,7 @@ func (p *Peer) openNetwork(ctx context.Context) error {
 		DownloadLimit:  int64(p.settings.DownloadLimit),
 		Origins:        p.settings.OriginPolicy,
 		OriginPatience: p.settings.OriginPatience,
+		ScrubRate:      int64(p.settings.ScrubRate),
 		HTTP:           p.http,
 		Log:            p.log,
 	})

@@ -22,6 +22,8 @@ type Settings struct {
 	OriginPolicy   swarm.OriginPolicy `env:"ORIGIN_POLICY" envDefault:"shared" group:"Network" value:"POLICY" help:"shared: take from the bucket what no peer has; always: whatever is missing; never"`
 	OriginPatience time.Duration      `env:"ORIGIN_PATIENCE" envDefault:"0" group:"Network" help:"time without progress after which the bucket is used regardless of peers; 0: the command's own default"`
 
+	Care
+
 	// Brief is set by commands that end in a moment: DHT nodes need not remember them.
 	Brief bool
 }

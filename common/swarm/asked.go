@@ -110,6 +110,9 @@ func (l *loop) priority(i int) torrent.PiecePriority {
 	if l.asked[i] == 0 {
 		return p
 	}
+	if _, ok := l.mending[i]; ok {
+		p.Raise(torrent.PiecePriorityHigh)
+	}
 	for w := range l.wants {
 		if i >= w.first && i <= w.last {
 			p.Raise(map[Priority]torrent.PiecePriority{

@@ -36,7 +36,10 @@ type Client struct {
 	peers    *connections
 	met      *acquaintances
 	memory   *semaphore.Weighted // bytes of pieces from origins
+	scrubber *scrubber           // nil: nothing is read again
 	named    seedPeers
+
+	unobserve func() error // ends the callback of the instruments
 
 	mu        sync.Mutex // guards what follows
 	snapshots map[snapshot.InfoHash]*Snapshot
@@ -56,6 +59,7 @@ func New(ctx context.Context, config Config) (*Client, error) {
 		download:  newLimiter(config.DownloadLimit),
 		met:       newAcquaintances(),
 		memory:    semaphore.NewWeighted(max(config.tuning.memory, snapshot.MaxForeignPieceLength)),
+		scrubber:  newScrubber(config.ScrubRate),
 		snapshots: make(map[snapshot.InfoHash]*Snapshot),
 		adding:    make(map[snapshot.InfoHash]struct{}),
 	}
@@ -70,6 +74,9 @@ func New(ctx context.Context, config Config) (*Client, error) {
 	c.library.AddListener(peerListener{c.tcp, c.peers})
 	if config.DHT != nil {
 		c.library.AddDhtServer(dhtServer{config.DHT})
+	}
+	if c.unobserve, err = m.observe(c); err != nil {
+		return nil, errors.Join(err, c.Close())
 	}
 	return c, nil
 }
@@ -181,6 +188,9 @@ func (c *Client) Close() error {
 	wg.Wait()
 	// The library must know that it is closed before its listener is, else it accepts in a tight loop.
 	errs = append(errs, c.library.Close()...)
+	if c.unobserve != nil {
+		errs = append(errs, c.unobserve())
+	}
 	if err := c.tcp.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
 		errs = append(errs, err)
 	}

@@ -56,6 +56,9 @@ type Config struct {
 	Blocklist *Blocklist
 	// UploadLimit and DownloadLimit in bytes per second, over all snapshots; downloads count peers and origins. 0: unlimited.
 	UploadLimit, DownloadLimit int64
+	// ScrubRate is how many bytes per second of what is present are read again, over all snapshots, to find what rotted on disk.
+	// 0: nothing is.
+	ScrubRate int64
 	// Origins is the policy; default [OriginShared].
 	Origins OriginPolicy
 	// OriginPatience is how long peers may bring nothing before pieces are taken from an origin even if peers claim to have them.
@@ -97,6 +100,8 @@ type tuning struct {
 	revisit         backoffRange  // between attempts to reach remembered peers while there is no other
 	remember        time.Duration // how often peers are written down
 	announceSettled time.Duration // between announcements while there are peers
+	scrubRest       time.Duration // between two rounds of the scrubber over one snapshot
+	scrubSave       time.Duration // between two times that it writes down how far it is
 }
 
 func defaultTuning() *tuning {
@@ -123,6 +128,8 @@ func defaultTuning() *tuning {
 		revisit:         backoffRange{first: 2 * time.Second, most: 5 * time.Minute, factor: 2},
 		remember:        15 * time.Second,
 		announceSettled: 10 * time.Minute,
+		scrubRest:       30 * time.Second,
+		scrubSave:       time.Minute,
 	}
 }
 

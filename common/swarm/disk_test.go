@@ -86,35 +86,100 @@ func TestRealFullDisk(t *testing.T) {
 	}
 }
 
-// After a failed fsync the next one may report success for bytes that were lost, so the pieces are fetched again.
+// After a failed fsync the next one may report success for bytes that were lost, so the pieces are fetched again: those that were
+// not on disk before, and no others.
 func TestFailedFsyncCostsThePiecesItWasFor(t *testing.T) {
 	b, tor := content(t, "data.zst", 20*testPiece, testPiece)
 	o := newOrigin(t, b)
 	var disk swarm.Disk
-	c := newClient(t, disk.On(swarm.Fast(swarm.Config{HTTP: client(t)})))
+	c := newClient(t, swarm.WithoutTimers(disk.On(swarm.Fast(swarm.Config{HTTP: client(t)}))))
 	s := add(t, c, swarm.AddOptions{Torrent: tor, Origins: []string{o.URL}})
-	for i := range 5 {
-		if err := s.WaitPiece(within(t, patient), i); err != nil {
-			t.Fatal(err)
+	wait := func(pieces ...int) {
+		for _, i := range pieces {
+			if err := s.WaitPiece(within(t, patient), i); err != nil {
+				t.Fatal(err)
+			}
 		}
+	}
+	wait(0, 1, 2, 3, 4)
+	if err := s.Sync(); err != nil {
+		t.Fatal(err)
+	}
+	wait(5, 6)
+	disk.FailSync(syscall.EIO)
+	if err := s.Sync(); !errors.Is(err, syscall.EIO) || !errors.Is(err, swarm.ErrDisk) {
+		t.Errorf("Sync = %v, want ErrDisk around EIO", err)
+	}
+	wait(5, 6) // they come again by themselves
+	if got, want := s.Stats().ReceivedOrigin, int64(9*testPiece); got != want {
+		t.Errorf("%d bytes fetched, want %d: five pieces once and two twice", got, want)
 	}
 	if err := s.Sync(); err != nil {
 		t.Fatal(err)
 	}
-	disk.FailSync(syscall.EIO)
-	var err error
-	for i := 5; err == nil; i++ { // whoever syncs next, the timer or this test, gets the error
-		if err = s.WaitPiece(within(t, patient), i); err == nil {
-			err = s.Sync()
-		}
-		if s.Err() != nil {
-			break
-		}
+	if have, _, err := swarm.Recorded(recordOf(t, s.Path()), tor.NumPieces()); err != nil || len(have) != 7 {
+		t.Errorf("the record vouches for %v, %v, want 7 pieces", have, err)
 	}
 	s.Start()
 	waitDone(t, s)
 	wantFile(t, s.Path(), b)
-	if st := s.Stats(); st.ReceivedOrigin <= int64(len(b)) {
-		t.Errorf("%d bytes fetched: nothing was fetched again after a failed fsync", st.ReceivedOrigin)
+}
+
+// The same when nobody asks for the fsync: the state is shown, and the disk is tried again.
+func TestFailedFsyncOfTheTimerPauses(t *testing.T) {
+	b, tor := content(t, "data.zst", 20*testPiece, testPiece)
+	var disk swarm.Disk
+	disk.FailSync(syscall.EIO)
+	var lines logLines
+	c := newClient(t, disk.On(swarm.Fast(swarm.Config{HTTP: client(t), Log: lines.log()})))
+	s := add(t, c, swarm.AddOptions{Torrent: tor, Origins: []string{newOrigin(t, b).URL}, Background: true})
+	eventually(t, "it says that it pauses", func() bool { return len(lines.with("fetching pauses")) == 1 })
+	eventually(t, "all is here", func() bool { return s.Err() == nil && s.Stats().Pieces == tor.NumPieces() })
+	wantFile(t, s.Path(), b)
+}
+
+// What a record says is true of the file as it was during the fsync, whatever is found out meanwhile.
+func TestRecordKnowsWhatHappenedDuringTheFsync(t *testing.T) {
+	b, tor := content(t, "data.zst", 20*testPiece, testPiece)
+	for name, tc := range map[string]struct {
+		happens func(t *testing.T, c *swarm.Client, s *swarm.Snapshot)
+		has     func(n int) bool
+	}{
+		"nothing": {func(*testing.T, *swarm.Client, *swarm.Snapshot) {}, func(n int) bool { return n == 5 }},
+		// A reader's opening notices it, and from then on it is no foreign change any more.
+		"somebody changes the file": {func(t *testing.T, _ *swarm.Client, s *swarm.Snapshot) {
+			writeAt(t, s.Path(), flipped(b[:10]), 3*testPiece)
+			f, err := s.File()
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			_ = f.Close()
+		}, func(n int) bool { return n == 0 }},
+		"a piece is found to be rotten": {func(t *testing.T, _ *swarm.Client, s *swarm.Snapshot) {
+			rot(t, s.Path(), flipped(b[:10]), 3*testPiece)
+			if bad, err := s.VerifyAll(t.Context()); bad != 1 || err != nil {
+				t.Errorf("VerifyAll = %d, %v, want 1, nil", bad, err)
+			}
+		}, func(n int) bool { return n == 4 }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var disk swarm.Disk
+			c := newClient(t, swarm.WithoutTimers(disk.On(swarm.Fast(swarm.Config{HTTP: client(t)}))))
+			s := add(t, c, swarm.AddOptions{Torrent: tor, Origins: []string{newOrigin(t, b).URL}})
+			for i := range 5 {
+				if err := s.WaitPiece(within(t, patient), i); err != nil {
+					t.Fatal(err)
+				}
+			}
+			disk.DuringSync(func() { tc.happens(t, c, s) })
+			if err := s.Sync(); err != nil {
+				t.Fatal(err)
+			}
+			have, _, err := swarm.Recorded(recordOf(t, s.Path()), tor.NumPieces())
+			if err != nil || !tc.has(len(have)) {
+				t.Errorf("the record vouches for %v, %v", have, err)
+			}
+		})
 	}
 }

@@ -27,8 +27,13 @@
 // BUG: libtorrent 2.0 asks for more of a short last piece of a torrent that is v2 only than there is, and the library ends the
 // connection then: such a snapshot cannot be seeded to libtorrent, unless its length is a multiple of the piece length.
 //
-// BUG: bytes that rot on disk, or are changed with the modification time put back, are not noticed before [Snapshot.VerifyAll]: nothing
-// reads the file for that reason alone.
+// Bytes that rot on disk, or are changed with the modification time put back, are found by a scrubber (Config.ScrubRate): it reads
+// all that is present again and again, past the page cache where the system can, so that it sees the disk and takes no memory from
+// readers. A piece that is wrong or unreadable is present no more, which the record says at once, and is fetched again even where
+// nothing else is. Snapshots take turns, a piece each, the one that was read through longest ago first; how far it is lies beside
+// the file, so that a process that is restarted daily gets round a terabyte, too.
+//
+// BUG: who was told that a piece is present, and reads it while the scrubber finds it to be rotten, gets what lies on the disk.
 //
 // Everything here may be used from many goroutines at once.
 package swarm

@@ -1,6 +1,8 @@
 package swarm
 
 import (
+	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -25,6 +27,8 @@ func Fast(c Config) Config {
 	t.revisit = backoffRange{first: 50 * time.Millisecond, most: time.Second, factor: 2}
 	t.remember = 50 * time.Millisecond
 	t.announce = backoffRange{first: 200 * time.Millisecond, most: time.Second, factor: 2}
+	t.scrubRest = 20 * time.Millisecond
+	t.scrubSave = 20 * time.Millisecond
 	c.tuning = t
 	if c.OriginPatience == 0 {
 		c.OriginPatience = 2 * time.Second
@@ -38,8 +42,60 @@ func WithGrace(c Config, grace time.Duration) Config {
 	return c
 }
 
+// WithoutTimers lets data go to disk when the test says so, and never by the clock. It comes after Fast.
+func WithoutTimers(c Config) Config {
+	c.tuning.flush = time.Hour
+	return c
+}
+
+// Recorded are the pieces that the record at path vouches for, and those that it says are to come again.
+func Recorded(path string, pieces int) (have, damaged []int, err error) {
+	r, err := readRecord(path)
+	if err != nil {
+		return nil, nil, err
+	}
+	for i := range pieces {
+		if r.have.has(i) {
+			have = append(have, i)
+		}
+		if r.damaged.has(i) {
+			damaged = append(damaged, i)
+		}
+	}
+	return have, damaged, nil
+}
+
 // Disk is a disk whose data files fail on request.
-type Disk struct{ err, syncErr atomic.Pointer[error] }
+type Disk struct {
+	err, syncErr, readErr atomic.Pointer[error]
+
+	mu     sync.Mutex
+	reads  []int64 // offsets
+	onSync func()
+}
+
+// FailRead makes all reads fail with err; nil heals the disk.
+func (d *Disk) FailRead(err error) {
+	if err == nil {
+		d.readErr.Store(nil)
+		return
+	}
+	d.readErr.Store(&err)
+}
+
+// Reads are the offsets of all reads so far.
+func (d *Disk) Reads() []int64 {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return slices.Clone(d.reads)
+}
+
+// DuringSync lets f run within the next fsync.
+func (d *Disk) DuringSync(f func()) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.onSync = f
+}
 
 // FailSync makes the next fsync fail with err.
 func (d *Disk) FailSync(err error) { d.syncErr.Store(&err) }
@@ -77,8 +133,26 @@ func (f failingFile) WriteAt(b []byte, off int64) (int, error) {
 	return f.dataFile.WriteAt(b, off)
 }
 
+// ReadAt fails if it shall.
+func (f failingFile) ReadAt(b []byte, off int64) (int, error) {
+	f.disk.mu.Lock()
+	f.disk.reads = append(f.disk.reads, off)
+	f.disk.mu.Unlock()
+	if err := f.disk.readErr.Load(); err != nil {
+		return 0, *err
+	}
+	return f.dataFile.ReadAt(b, off)
+}
+
 // Sync fails once if it shall.
 func (f failingFile) Sync() error {
+	f.disk.mu.Lock()
+	during := f.disk.onSync
+	f.disk.onSync = nil
+	f.disk.mu.Unlock()
+	if during != nil {
+		during()
+	}
 	if err := f.disk.syncErr.Swap(nil); err != nil {
 		return *err
 	}
@@ -120,4 +194,13 @@ func (f countedFile) ReadAt(b []byte, off int64) (int, error) {
 func (f countedFile) Seek(offset int64, whence int) (int64, error) {
 	f.count.seeks.Add(1)
 	return f.dataFile.Seek(offset, whence)
+}
+
+// ScrubNext is the piece at which the scrubber goes on by what its file says, -1 if that is damaged.
+func ScrubNext(b []byte, pieces int) int {
+	s, err := parseScrubState(b, pieces)
+	if err != nil {
+		return -1
+	}
+	return s.next
 }

@@ -44,11 +44,10 @@ func (p *pieceFile) beforeWrite() error {
 	}
 	f.lost.Store(false)
 	// Only bits that were saved before may go into this record: what came later has not been fsynced.
+	changes := p.watch.settled()
 	bits := p.presentBits()
-	for i := range bits {
-		bits[i] &= f.saved[i]
-	}
-	if err := p.writeRecord(bits, recordLease); err != nil {
+	bits.keep(f.saved)
+	if err := p.writeRecord(bits, changes, recordLease); err != nil {
 		f.lost.Store(true)
 		return err
 	}
@@ -72,6 +71,7 @@ func (p *pieceFile) syncAndRecord() (synced bool, err error) {
 	defer f.mu.Unlock()
 	f.pending.Store(false)
 	f.lost.Store(false)
+	changes := p.watch.settled()
 	bits := p.presentBits() // before the fsync, which thereby covers them
 	lease := time.Duration(0)
 	if f.open.Load() {
@@ -80,7 +80,8 @@ func (p *pieceFile) syncAndRecord() (synced bool, err error) {
 	err = p.data.Sync()
 	synced = err == nil
 	if synced {
-		err = p.writeRecord(bits, lease)
+		bits.keep(p.presentBits()) // what was lost meanwhile is not written again before this record, see beforeWrite
+		err = p.writeRecord(bits, changes, lease)
 	}
 	if err != nil {
 		f.pending.Store(true)
@@ -114,16 +115,17 @@ func (p *pieceFile) settle() error {
 	return nil
 }
 
-// writeRecord writes bits for the file as our last write left it. The caller holds flush.mu.
-func (p *pieceFile) writeRecord(bits bitfield, lease time.Duration) error {
-	now, intact := p.intact()
+// writeRecord writes bits, which were true when there had been that many changes, for the file as our last write left it. The
+// caller holds flush.mu.
+func (p *pieceFile) writeRecord(bits bitfield, changes uint64, lease time.Duration) error {
+	now, intact := p.intact(changes)
 	if !intact {
 		clear(bits)
 	}
 	modified := time.Unix(0, now.modified)
 	rec := &record{
 		infoHash: p.torrent.InfoHash, size: now.size, inode: now.inode,
-		modified: modified, until: modified, have: bits,
+		modified: modified, until: modified, have: bits, damaged: p.damagedBits(),
 	}
 	if now := time.Now(); lease > 0 {
 		rec.until = now.Add(lease)

@@ -22,7 +22,8 @@ type loop struct {
 	set      []torrent.PiecePriority // what the library was told last
 	wants    map[*want]struct{}
 	waiters  map[int]*waiting // by piece
-	asked    map[int]int      // how many wants and waiters cover the piece
+	mending  map[int]struct{} // damaged pieces
+	asked    map[int]int      // how many wants, waiters and damages cover the piece
 	flights  flights
 	origins  originSet
 	schedule *schedule.Rule
@@ -50,6 +51,7 @@ func newLoop(s *Snapshot) *loop {
 		set:     make([]torrent.PiecePriority, n),
 		wants:   make(map[*want]struct{}),
 		waiters: make(map[int]*waiting),
+		mending: make(map[int]struct{}),
 		asked:   make(map[int]int),
 		flights: flights{byPiece: make(map[int]*flight)},
 		origins: originSet{length: s.torrent.Length, rng: newRand(), backoff: c.config.tuning.backoff, penance: c.config.tuning.penance},
@@ -81,6 +83,7 @@ func (l *loop) begin(o AddOptions) {
 	if o.Background {
 		l.startAll()
 	}
+	l.mend()
 	l.s.noteCompletion()
 }
 
@@ -126,6 +129,7 @@ func (l *loop) piecesChanged() {
 			l.answer(e.piece, nil)
 			l.abandon(e.piece)
 		}
+		l.mendPiece(e.piece)
 	}
 	l.s.noteCompletion()
 }

@@ -14,14 +14,17 @@ import (
 	"snapswarm/common/snapshot"
 )
 
-// recordMagic begins a record; its last byte is the version of the format.
-const recordMagic = "snappcs\x01"
+// recordMagic begins a record; its last byte is the version of the format. Version 1 had no damaged pieces.
+const (
+	recordMagic  = "snappcs\x02"
+	recordMagic1 = "snappcs\x01"
+)
 
 const (
 	recordHeader = len(recordMagic) + 20 + 4*8
 	// maxRecordPieces is the library's own limit on the pieces of a torrent.
 	maxRecordPieces = 1 << 24
-	maxRecordSize   = recordHeader + maxRecordPieces/8 + sha256.Size
+	maxRecordSize   = recordHeader + 2*maxRecordPieces/8 + sha256.Size
 )
 
 var errBadRecord = errors.New("record of pieces is damaged")
@@ -35,6 +38,7 @@ type record struct {
 	// that nothing was being written, a later until that writing may have gone on after the record was made.
 	modified, until time.Time
 	have            bitfield
+	damaged         bitfield // as long as have: pieces that were present, were lost, and are to be fetched again
 }
 
 // matches reports whether the record speaks of the file that info describes.
@@ -46,14 +50,14 @@ func (r *record) matches(infoHash snapshot.InfoHash, pieces int, info os.FileInf
 }
 
 func (r *record) encode() []byte {
-	b := make([]byte, 0, recordHeader+len(r.have)+sha256.Size)
+	b := make([]byte, 0, recordHeader+len(r.have)+len(r.damaged)+sha256.Size)
 	b = append(b, recordMagic...)
 	b = append(b, r.infoHash[:]...)
 	b = binary.BigEndian.AppendUint64(b, uint64(r.size))
 	b = binary.BigEndian.AppendUint64(b, r.inode)
 	b = binary.BigEndian.AppendUint64(b, uint64(r.modified.UnixNano()))
 	b = binary.BigEndian.AppendUint64(b, uint64(r.until.UnixNano()))
-	return withSum(append(b, r.have...))
+	return withSum(append(append(b, r.have...), r.damaged...))
 }
 
 func withSum(b []byte) []byte {
@@ -66,14 +70,17 @@ func parseRecord(b []byte) (*record, error) {
 	switch {
 	case len(b) < recordHeader+sha256.Size || len(b) > maxRecordSize:
 		return nil, fmt.Errorf("%w: %d bytes", errBadRecord, len(b))
-	case !bytes.HasPrefix(b, []byte(recordMagic)):
+	case !bytes.HasPrefix(b, []byte(recordMagic)) && !bytes.HasPrefix(b, []byte(recordMagic1)):
 		return nil, fmt.Errorf("%w: unknown format", errBadRecord)
 	}
 	body, sum := b[:len(b)-sha256.Size], b[len(b)-sha256.Size:]
 	if want := sha256.Sum256(body); !bytes.Equal(sum, want[:]) {
 		return nil, fmt.Errorf("%w: checksum does not match", errBadRecord)
 	}
-	r := &record{have: bitfield(bytes.Clone(body[recordHeader:]))}
+	r := new(record)
+	if err := r.parseBits(body); err != nil {
+		return nil, err
+	}
 	body = body[len(recordMagic):]
 	copy(r.infoHash[:], body)
 	body = body[len(r.infoHash):]
@@ -82,6 +89,20 @@ func parseRecord(b []byte) (*record, error) {
 	r.modified = time.Unix(0, int64(binary.BigEndian.Uint64(body[16:])))
 	r.until = time.Unix(0, int64(binary.BigEndian.Uint64(body[24:])))
 	return r, nil
+}
+
+// parseBits decodes what follows the header.
+func (r *record) parseBits(body []byte) error {
+	bits := bytes.Clone(body[recordHeader:])
+	if bytes.HasPrefix(body, []byte(recordMagic1)) {
+		r.have, r.damaged = bits, make(bitfield, len(bits))
+		return nil
+	}
+	if len(bits)%2 != 0 {
+		return fmt.Errorf("%w: %d bytes of bits", errBadRecord, len(bits))
+	}
+	r.have, r.damaged = bits[:len(bits)/2], bits[len(bits)/2:]
+	return nil
 }
 
 // readRecord reads the record at path. A missing one is an error that wraps fs.ErrNotExist.
@@ -112,5 +133,12 @@ func newBitfield(pieces int) bitfield { return make(bitfield, (pieces+7)/8) }
 func (b bitfield) set(i int) { b[i/8] |= 0x80 >> (i % 8) }
 
 func (b bitfield) clear(i int) { b[i/8] &^= 0x80 >> (i % 8) }
+
+// keep clears what is not set in other.
+func (b bitfield) keep(other bitfield) {
+	for i := range b {
+		b[i] &= other[i]
+	}
+}
 
 func (b bitfield) has(i int) bool { return b[i/8]&(0x80>>(i%8)) != 0 }

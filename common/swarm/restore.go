@@ -20,7 +20,7 @@ func openPieceFile(t *snapshot.Torrent, dir string, open func(string) (dataFile,
 		torrent: t, path: filepath.Join(dir, t.Name), recordPath: filepath.Join(dir, "."+t.InfoHash.String()+".pieces"),
 		onError: func(error) {}, onForeign: func() {}, onForged: func(int) {},
 		state: make([]atomic.Uint32, n), writes: make([]atomic.Uint32, n), hashed: make([]atomic.Uint32, n), forged: make([]atomic.Bool, n),
-		origin: make([]source, n), restored: newBitfield(n),
+		origin: make([]source, n), restored: newBitfield(n), damaged: newBitfield(n),
 		changed: make(chan struct{}, 1), toHash: make(chan struct{}, 1),
 	}
 	var err error
@@ -81,6 +81,7 @@ func (p *pieceFile) assumeAll(s pieceState) {
 // are hashed, so that a process that was killed fetches nothing again.
 func (p *pieceFile) trustRecord(rec *record) {
 	killed := rec.until.After(rec.modified)
+	copy(p.damaged, rec.damaged)
 	for i := range p.state {
 		switch {
 		case rec.have.has(i):

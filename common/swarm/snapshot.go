@@ -20,6 +20,7 @@ type Snapshot struct {
 	disk    diskState
 	find    *discovery
 	loop    *loop
+	scrub   *scrub // nil: it is not read again
 
 	fromOrigin atomic.Int64 // payload bytes received, good or not
 	displaced  sync.Once    // says that another file took the place of ours
@@ -45,6 +46,9 @@ func newSnapshot(c *Client, t *snapshot.Torrent, handle *torrent.Torrent, file *
 		flushed: make(chan error, 1), done: make(chan struct{}),
 	}
 	s.loop = newLoop(s)
+	if c.scrubber != nil {
+		s.scrub = newScrub(s)
+	}
 	file.metrics = c.metrics
 	file.onError = s.diskFailed
 	file.onForeign = s.changedByOthers
@@ -62,6 +66,9 @@ func (s *Snapshot) start(o AddOptions) {
 	go func() { s.flushed <- s.file.runFlush(flushCtx, s.client.config.tuning.flush) }()
 	s.wg.Go(func() { s.file.runVerify(s.ctx) })
 	s.wg.Go(s.loop.run)
+	if s.scrub != nil {
+		s.wg.Go(func() { s.scrub.run(s.ctx) })
+	}
 }
 
 // close ends everything and brings the data to disk.

@@ -23,6 +23,9 @@ type watcher struct {
 	mu      sync.Mutex // held during each write of data; guards what follows
 	ours    stamp
 	foreign bool // somebody else wrote since, and that has not been handled
+	// changes is how often a change by somebody else was handled, twice: it is odd while that is going on. What was true of the
+	// pieces before is worth nothing if it has moved.
+	changes uint64
 }
 
 // expect takes the file as it is for our own.
@@ -50,13 +53,21 @@ func (p *pieceFile) writeData(b []byte, off int64) (int, error) {
 	return n, err
 }
 
-// intact is what a record may say of the file: how our last write left it, and whether nobody else has written.
-func (p *pieceFile) intact() (stamp, bool) {
+// intact is what a record may say of the file: how our last write left it, and whether nobody else has written since changes
+// was [watcher.settled].
+func (p *pieceFile) intact(changes uint64) (stamp, bool) {
 	w := &p.watch
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.look(p.data)
-	return w.ours, !w.foreign
+	return w.ours, !w.foreign && w.changes == changes && changes%2 == 0
+}
+
+// settled is how many changes there were so far.
+func (w *watcher) settled() uint64 {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.changes
 }
 
 // notice costs a system call if nobody else has changed the file. Otherwise every present piece is hashed again, and when notice
@@ -71,6 +82,9 @@ func (p *pieceFile) notice() {
 	for i := range p.state {
 		p.suspect(i)
 	}
+	w.mu.Lock()
+	w.changes++
+	w.mu.Unlock()
 	p.onForeign()
 }
 
@@ -84,6 +98,7 @@ func (p *pieceFile) takeForeign() bool {
 		return false
 	}
 	w.foreign = false
+	w.changes++
 	if p.resized() {
 		_ = p.data.Truncate(p.torrent.Length) // if it fails, so do the writes of what is missing
 	}

@@ -16,6 +16,15 @@ type Stats struct {
 	Peers, Seeds int
 	// Stalled is how long nothing has arrived of what is being fetched; 0 when nothing is.
 	Stalled time.Duration
+	// Damaged is how many pieces were lost on this disk, by rot or by somebody else's writing, and have to come again. Unhashed is how
+	// many hold bytes that have to be hashed before it is known what they are.
+	Damaged, Unhashed int
+	// Ailing means that pieces are missing, and no others than those.
+	Ailing bool
+	// Scrubbed is when the last full round of the scrubber ended, zero if none has; Scrubbing is the part of the pieces that it has
+	// passed since.
+	Scrubbed  time.Time
+	Scrubbing float64
 	// Origins in the order they were given.
 	Origins []OriginStats
 	// Err is [Snapshot.Err].
@@ -39,7 +48,14 @@ func (s *Snapshot) Stats() Stats {
 	lib := s.handle.Stats()
 	pieces, bytes := s.file.completed()
 	stalled, origins := s.loop.report()
+	damaged, unhashed := s.file.doubts()
+	scrub := s.scrub.now()
 	return Stats{
+		Damaged:        damaged,
+		Unhashed:       unhashed,
+		Ailing:         pieces < len(s.file.state) && pieces+damaged+unhashed >= len(s.file.state),
+		Scrubbed:       scrub.finished,
+		Scrubbing:      float64(scrub.next) / float64(len(s.file.state)),
 		Pieces:         pieces,
 		FromPeers:      bytes[fromPeers],
 		FromOrigin:     bytes[fromOrigin],
@@ -86,4 +102,17 @@ func (s *Snapshot) isComplete() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.complete
+}
+
+// health is how many pieces of all snapshots are damaged, and since when some snapshot was not read through; zero where nothing is
+// read again.
+func (c *Client) health() (damaged int, oldest time.Time) {
+	for _, s := range c.Snapshots() {
+		n, _ := s.file.doubts()
+		damaged += n
+		if since := s.scrub.now().since; oldest.IsZero() || since.Before(oldest) {
+			oldest = since
+		}
+	}
+	return damaged, oldest
 }

@@ -65,6 +65,7 @@ type pieceFile struct {
 	bytes    [numSources]int64
 	present  int
 	restored bitfield // pieces that are present on the word of the record alone
+	damaged  bitfield // pieces that were present and are not: they are fetched again, whatever else is wanted
 	unknown  []int    // pieces to hash
 	events   []pieceEvent
 
@@ -110,11 +111,16 @@ func (p *pieceFile) setState(i int, s pieceState, from source, resync bool) {
 	case s == piecePresent && old != piecePresent:
 		p.count(i, from)
 		p.metrics.verified(from, p.torrent.PieceSize(i))
+		if p.damaged.has(i) {
+			p.damaged.clear(i)
+			p.metrics.wasMended()
+		}
 		p.flush.pending.Store(true)
 	case s != piecePresent && old == piecePresent:
 		p.bytes[p.origin[i]] -= p.torrent.PieceSize(i)
 		p.origin[i] = fromNowhere
 		p.present--
+		p.damaged.set(i)
 		p.flush.pending.Store(true)
 		p.flush.lost.Store(true)
 	}
@@ -218,13 +224,14 @@ func (p *pieceFile) doubt(i int) {
 // remove deletes the file and what lies beside it; the folder too if nothing else is in it.
 func (p *pieceFile) remove() error {
 	var errs []error
-	for _, path := range []string{p.recordPath, oldPeersPath(filepath.Dir(p.path), p.torrent.InfoHash), p.path} {
+	dir, ih := filepath.Dir(p.path), p.torrent.InfoHash
+	for _, path := range []string{p.recordPath, oldPeersPath(dir, ih), scrubPath(dir, ih), p.path} {
 		if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
 			errs = append(errs, fmt.Errorf("remove snapshot: %w", err))
 		}
 	}
 	// A folder that others use stays; that is no error.
-	_ = os.Remove(filepath.Dir(p.path))
+	_ = os.Remove(dir)
 	return errors.Join(errs...)
 }
 
