@@ -174,6 +174,7 @@ func (c *channel) held(copies map[snapshot.InfoHash]Copy) []held {
 			h.verified, h.broken, h.extracted = v.verified, v.broken, v.extracted
 		} else {
 			delete(c.verdicts, ih) // also if it was complete until a piece turned out to be damaged
+			h.ailing = cp.Stats().Ailing
 		}
 		h.busy = c.working[ih] != ""
 		out = append(out, h)

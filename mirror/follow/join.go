@@ -60,6 +60,7 @@ func (c holding) Stats() Stats {
 	s := c.h.Snapshot.Stats()
 	return Stats{
 		FromPeers: s.FromPeers, FromOrigin: s.FromOrigin, Received: s.ReceivedPeers + s.ReceivedOrigin, Uploaded: s.Uploaded,
+		Damaged: s.Damaged, Ailing: s.Ailing, Scrubbed: s.Scrubbed, Scrubbing: s.Scrubbing,
 		Peers: s.Peers, Seeds: s.Seeds, Disk: s.Err, Origins: failing(s.Origins),
 	}
 }

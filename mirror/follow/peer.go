@@ -2,6 +2,7 @@ package follow
 
 import (
 	"context"
+	"time"
 
 	"snapswarm/common/pointer"
 	"snapswarm/common/snapshot"
@@ -50,6 +51,13 @@ type Stats struct {
 	Received              int64 // bytes that arrived, also those of pieces that are still incomplete
 	Uploaded              int64 // bytes
 	Peers, Seeds          int   // connected now; seeds have everything
+	// Damaged is how many pieces were lost on this disk and have to come again. Ailing means that nothing else is missing, apart from
+	// pieces that are being hashed.
+	Damaged int
+	Ailing  bool
+	// Scrubbed is when all of the file was last read and hashed again, zero if it never was; Scrubbing is the part passed since.
+	Scrubbed  time.Time
+	Scrubbing float64
 	// Disk is set while the file cannot be written.
 	Disk error
 	// Origins has the last error of each origin that has one, by its URL.

@@ -17,6 +17,7 @@ type held struct {
 	complete  bool          // every piece is
 	verified  bool          // and the whole archive has the SHA-256 that the publisher signed
 	broken    bool          // every piece is here, but the whole has another hash
+	ailing    bool          // incomplete for no more than damaged pieces, which come again, and pieces that are being hashed
 	running   bool          // being downloaded
 	stalled   bool          // no progress for too long
 	busy      bool          // being verified or extracted
@@ -26,6 +27,9 @@ type held struct {
 
 // usable reports whether h is a version that others and we can rely on.
 func (h held) usable() bool { return h.complete && !h.broken }
+
+// stays reports whether h is worth what a version is that need not leave: a piece that rots must not cost the rest.
+func (h held) stays() bool { return h.usable() || h.ailing }
 
 // policy is what the operator wants of plan.
 type policy struct {
@@ -67,6 +71,7 @@ const finishFirst = 0.5
 //   - Complete versions leave only when the newest is complete and verified; the newest itself never leaves.
 //   - Of what is left then, retain versions stay. Beyond these, if promised is set, a version stays for the time that its
 //     publisher signed, while the disk has room for two more of the newest.
+//   - A version that lost pieces on this disk counts as if it had them: they come again. It takes no whole one's place.
 //   - Of older downloads that were given up, only one is kept: disks must not fill with pieces that nobody completes.
 func plan(have []held, latest snapshot.InfoHash, now time.Time, p policy) []action {
 	have = newestFirst(have)
@@ -117,11 +122,11 @@ func choose(have []held, latest snapshot.InfoHash, p policy) snapshot.InfoHash {
 	return latest
 }
 
-// partials are the incomplete versions other than latest, newest first.
+// partials are the downloads of versions other than latest, newest first.
 func partials(have []held, latest snapshot.InfoHash) []held {
 	var out []held
 	for _, h := range have {
-		if !h.complete && h.infoHash != latest {
+		if !h.complete && !h.ailing && h.infoHash != latest {
 			out = append(out, h)
 		}
 	}
@@ -171,7 +176,7 @@ func clean(have []held, latest, target snapshot.InfoHash, now time.Time, p polic
 		if i == l || h.busy {
 			continue
 		}
-		if h.usable() && (spare[h.infoHash] || p.promised && promised(have, i, l, now) && free >= 2*have[l].length) {
+		if h.stays() && (spare[h.infoHash] || p.promised && promised(have, i, l, now) && free >= 2*have[l].length) {
 			continue
 		}
 		actions = append(actions, action{discard, h.infoHash})
@@ -180,12 +185,19 @@ func clean(have []held, latest, target snapshot.InfoHash, now time.Time, p polic
 	return actions
 }
 
-// spares are the newest n usable versions other than latest.
+// spares are the newest n verified versions other than latest, and those that would be among the newest n if all turned out well that
+// lost pieces or have not been checked yet.
 func spares(have []held, latest snapshot.InfoHash, n int) map[snapshot.InfoHash]bool {
 	out := make(map[snapshot.InfoHash]bool)
+	verified, all := 0, 0
 	for _, h := range have {
-		if h.usable() && h.infoHash != latest && len(out) < n {
-			out[h.infoHash] = true
+		if !h.stays() || h.infoHash == latest {
+			continue
+		}
+		out[h.infoHash] = all < n || h.verified && verified < n
+		all++
+		if h.verified {
+			verified++
 		}
 	}
 	return out

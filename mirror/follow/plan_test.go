@@ -31,6 +31,7 @@ func running(h *held)                { h.running = true }
 func stalled(h *held)                { h.running, h.stalled = true, true }
 func complete(h *held)               { h.completed, h.complete = h.length, true }
 func verified(h *held)               { complete(h); h.verified = true }
+func ailing(h *held)                 { h.completed, h.ailing = h.length-5, true }
 func broken(h *held)                 { complete(h); h.broken = true }
 func extracted(h *held)              { verified(h); h.extracted = true }
 func busy(h *held)                   { h.busy = true }
@@ -76,6 +77,20 @@ func TestPlan(t *testing.T) {
 		{"an old one without its check counts as complete", []held{of(1, complete), of(2, verified)}, 2, one, []action{do(verify, 1)}},
 		{"an old one that is wrong leaves", []held{of(1, broken), of(2, verified)}, 2, one, []action{do(discard, 1)}},
 		{"an incomplete old one leaves", []held{of(1, part(40)), of(2, verified)}, 2, one, []action{do(discard, 1)}},
+		{"an old one that lost a piece stays until it comes again", []held{of(1, ailing), of(2, verified)}, 2, one, nil},
+		{
+			"an old one that lost a piece costs no healthy one its place",
+			[]held{of(1, verified), of(2, ailing), of(3, verified)},
+			3, one, nil,
+		},
+		{
+			"beyond the retained, what lost a piece leaves like others",
+			[]held{of(1, ailing), of(2, verified), of(3, verified)},
+			3, one,
+			[]action{do(discard, 1)},
+		},
+		{"the newest that lost a piece is fetched, nothing older leaves", []held{of(1, verified), of(2, ailing)}, 2, policy{}, []action{do(start, 2)}},
+		{"an old one that lost a piece is no download that was given up", []held{of(1, ailing), of(2, part(10)), of(3, running)}, 3, one, nil},
 		{"what is being unpacked does not leave", []held{of(1, verified, busy), of(2, verified)}, 2, policy{}, nil},
 
 		{"promised and room: stays", []held{of(1, verified, promise(week)), of(2, verified)}, 2, policy{promised: true, free: 200}, nil},
@@ -191,9 +206,30 @@ func (w *world) discard(i int) error {
 		return fmt.Errorf("discards %s while it is being downloaded", h.version)
 	case h.busy:
 		return fmt.Errorf("discards %s while it is being read", h.version)
+	case h.stays() && w.retained(h) < w.policy.retain:
+		return fmt.Errorf("discards %s, although only %d of %d newer ones are kept", h.version, w.retained(h), w.policy.retain)
+	case h.usable() && !w.policy.promised && w.older(h):
+		return fmt.Errorf("discards %s before what is older", h.version)
 	}
 	w.have = slices.Delete(w.have, i, i+1)
 	return nil
+}
+
+// retained is how many versions newer than h there are beside the newest that are worth as much.
+func (w *world) retained(h held) (n int) {
+	for _, o := range w.have {
+		if (o.verified || !h.verified && o.stays()) && o.infoHash != w.latest && o.version > h.version {
+			n++
+		}
+	}
+	return n
+}
+
+// older reports whether a usable version older than h is here that could leave.
+func (w *world) older(h held) bool {
+	return slices.ContainsFunc(w.have, func(o held) bool {
+		return o.usable() && !o.busy && o.infoHash != w.latest && o.version < h.version
+	})
 }
 
 // settle does what plan says until it says nothing.
@@ -218,7 +254,7 @@ func (w *world) check() error {
 	for _, h := range w.have {
 		if h.running && !h.complete {
 			active++
-		} else if !h.complete {
+		} else if !h.complete && !h.ailing {
 			given++
 		}
 	}
@@ -232,7 +268,11 @@ func (w *world) check() error {
 func (w *world) happen(r *rand.Rand) {
 	w.now = w.now.Add(time.Duration(r.IntN(24)) * time.Hour)
 	w.policy.free = int64(r.IntN(400))
-	switch r.IntN(8) {
+	switch r.IntN(10) {
+	case 8:
+		w.rot(r)
+	case 9:
+		w.mend()
 	case 0, 1:
 		w.count++
 		w.latest = hashOf(w.count)
@@ -247,6 +287,25 @@ func (w *world) happen(r *rand.Rand) {
 	}
 }
 
+// rot lets a complete version lose pieces.
+func (w *world) rot(r *rand.Rand) {
+	for i := range w.have {
+		if h := &w.have[i]; h.complete && r.IntN(2) == 0 {
+			h.complete, h.verified, h.broken = false, false, false
+			ailing(h)
+		}
+	}
+}
+
+// mend lets all come again.
+func (w *world) mend() {
+	for i := range w.have {
+		if h := &w.have[i]; h.ailing {
+			h.completed, h.complete, h.ailing, h.running, h.stalled = h.length, true, false, false, false
+		}
+	}
+}
+
 func (w *world) progress(r *rand.Rand) {
 	for i := range w.have {
 		h := &w.have[i]
@@ -258,7 +317,7 @@ func (w *world) progress(r *rand.Rand) {
 		}
 		h.completed = min(h.length, h.completed+int64(r.IntN(60)))
 		if h.complete = h.completed == h.length; h.complete {
-			h.running = false
+			h.running, h.ailing = false, false
 		}
 	}
 }
@@ -287,6 +346,7 @@ func (w *world) finish(t *testing.T, seed uint64) {
 	}
 	w.latest, w.policy.free = hashOf(w.count), 0
 	for range 20 {
+		w.mend()
 		if err := w.settle(); err != nil {
 			t.Fatalf("seed %d, at the end: %v", seed, err)
 		}

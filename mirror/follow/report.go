@@ -24,6 +24,7 @@ func (c *channel) report(now time.Time) {
 	for _, h := range have {
 		stats := copies[h.infoHash].Stats()
 		s.FromPeers, s.FromOrigin, s.Uploaded = s.FromPeers+stats.FromPeers, s.FromOrigin+stats.FromOrigin, s.Uploaded+stats.Uploaded
+		s.Damaged += stats.Damaged
 		if h.usable() {
 			s.Versions++
 		}
@@ -32,6 +33,7 @@ func (c *channel) report(now time.Time) {
 	if i := c.subject(have); i >= 0 {
 		stats := copies[have[i].infoHash].Stats()
 		s.Version, s.Length, s.Completed, s.Peers, s.Seeds = have[i].version, have[i].length, have[i].completed, stats.Peers, stats.Seeds
+		s.Scrubbed, s.Scrubbing = stats.Scrubbed, stats.Scrubbing
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -43,6 +43,11 @@ type Status struct {
 	Versions int
 	// FromPeers, FromOrigin and Uploaded are bytes of all versions since the process started.
 	FromPeers, FromOrigin, Uploaded int64
+	// Damaged is how many pieces of all versions were lost on this disk and have to come again.
+	Damaged int
+	// Scrubbed is when all of that version was last read and hashed again, zero if it never was; Scrubbing is the part passed since.
+	Scrubbed  time.Time
+	Scrubbing float64
 	// Faults is what is wrong at present, a line each; some of it may not matter for readiness.
 	Faults []string
 	// Beat is when the channel's loop last turned.
@@ -69,6 +74,12 @@ func (s Status) String() string {
 	}
 	if s.Known {
 		parts = append(parts, count(s.Peers, "peer"))
+	}
+	if s.Damaged > 0 {
+		parts = append(parts, count(s.Damaged, "damaged piece")+" on this disk to be fetched again")
+	}
+	if !s.Scrubbed.IsZero() {
+		parts = append(parts, fmt.Sprintf("scrubbed %s, %d%% of the next round", s.Scrubbed.UTC().Format(time.RFC3339), int(100*s.Scrubbing)))
 	}
 	if s.Known && s.Expires.IsZero() {
 		parts = append(parts, "expiry unknown")
