@@ -114,6 +114,9 @@ func loadTable(cfg Config) (table, error) {
 	if err := durable.MkdirAll(cfg.StateDir, 0o755); err != nil {
 		return table{}, err
 	}
+	if err := durable.RemoveTemps(cfg.StateDir); err != nil {
+		cfg.Log.Warn("what an earlier run left cannot be removed", "error", err)
+	}
 	path := filepath.Join(cfg.StateDir, tableFile)
 	f, err := os.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {

@@ -10,6 +10,7 @@
 //
 //	<salt>/<version>/<file>            the archive; beside it, hidden, which pieces are there and which peers were of use
 //	<salt>/<version>/<file>.torrent    its torrent, with the origins it was found with
+//	<salt>/.discarded-<version>        what is being deleted
 //	<salt>/channel                     the link of the channel that the folder belongs to
 //	pointers/                          the ratchet: the newest pointer accepted of each channel
 //	dht/                               the routing table

@@ -96,19 +96,18 @@ func (p *Peer) add(ctx context.Context, ch snapshot.Channel, v snapshot.Version,
 	return h, nil
 }
 
-// Discard stops seeding h and removes it from disk.
-func (p *Peer) Discard(ctx context.Context, h *Holding) error {
+// Discard stops seeding h and removes it from disk. If it fails before that can be undone, nothing has changed and it may be
+// called again; if it fails later, h is no holding any more, and the next start removes the rest.
+func (p *Peer) Discard(_ context.Context, h *Holding) error {
+	gone, err := p.retire(h.Channel.Salt, h.Version)
+	if err != nil {
+		return fmt.Errorf("discard %s %s: %w", h.Channel.Salt, h.Version, err)
+	}
 	p.mu.Lock()
 	p.holdings[h.Channel.Salt] = slices.DeleteFunc(p.holdings[h.Channel.Salt], func(o *Holding) bool { return o == h })
 	p.mu.Unlock()
-	dir := p.versionDir(h.Channel.Salt, h.Version)
-	// Without its torrent the folder is no version any more: a crash in between leaves nothing half alive.
-	err := os.Remove(filepath.Join(dir, h.Torrent.Name+torrentSuffix))
-	if errors.Is(err, fs.ErrNotExist) {
-		err = nil
-	}
-	err = errors.Join(err, h.Snapshot.Remove(true), os.RemoveAll(dir))
-	if err != nil {
+	_ = h.Snapshot.Remove(false) // whether its last bytes got to the disk does not matter any more
+	if err := erase(gone); err != nil {
 		return fmt.Errorf("discard %s %s: %w", h.Channel.Salt, h.Version, err)
 	}
 	return nil
@@ -118,6 +117,7 @@ func (p *Peer) Discard(ctx context.Context, h *Holding) error {
 // and reported: the rest must not wait for it.
 func (p *Peer) loadHoldings(ctx context.Context) error {
 	for _, ch := range p.channels {
+		p.tidy(ctx, ch.Salt)
 		if err := p.claim(ch); err != nil {
 			return err
 		}

@@ -55,9 +55,16 @@ func (s seals) get(ih snapshot.InfoHash) (m mark, err error) {
 	return m, err
 }
 
-// drop forgets ih.
+// drop forgets ih, durably.
 func (s seals) drop(ih snapshot.InfoHash) error {
-	if err := os.Remove(s.path(ih)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	err := os.Remove(s.path(ih))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err == nil {
+		err = durable.SyncDir(s.dir)
+	}
+	if err != nil {
 		return fmt.Errorf("forget that %s was verified: %w", ih, err)
 	}
 	return nil
