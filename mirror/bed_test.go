@@ -45,6 +45,7 @@ type bed struct {
 	limit   atomic.Int64 // bytes of archives that it sends at most; it then holds the line
 	seq     int64
 	age     time.Duration // of what is announced
+	size    int           // of the raw data of what is packed
 }
 
 // published is one version.
@@ -56,7 +57,7 @@ type published struct {
 
 func newBed(t *testing.T) *bed {
 	t.Helper()
-	b := &bed{t: t, key: ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize)), dir: t.TempDir(), seq: time.Now().Add(-time.Minute).UnixMilli()}
+	b := &bed{t: t, key: ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize)), dir: t.TempDir(), seq: time.Now().Add(-time.Minute).UnixMilli(), size: rawSize}
 	b.limit.Store(1 << 40)
 	var err error
 	if b.channel, err = snapshot.NewChannel(b.key.Public().(ed25519.PublicKey), salt); err != nil {
@@ -99,7 +100,7 @@ func (m *meter) Write(p []byte) (int, error) {
 // pack makes version n of the snapshot.
 func (b *bed) pack(n byte) published {
 	b.t.Helper()
-	p := published{raw: make([]byte, rawSize), version: snapshot.NewVersion(time.Date(2026, 11, int(n), 6, 0, 0, 0, time.UTC), 0)}
+	p := published{raw: make([]byte, b.size), version: snapshot.NewVersion(time.Date(2026, 11, int(n), 6, 0, 0, 0, time.UTC), 0)}
 	_, _ = rand.NewChaCha8([32]byte{n}).Read(p.raw)
 	var packed bytes.Buffer
 	r, err := archive.Write(b.t.Context(), &packed, archive.ReaderSource(rawName, bytes.NewReader(p.raw)), archive.Options{})
