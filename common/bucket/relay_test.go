@@ -5,13 +5,9 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
-	"io"
 	"math/rand/v2"
 	"net/http"
-	"net/http/httputil"
-	"net/url"
 	"strings"
-	"sync/atomic"
 	"testing"
 
 	"github.com/minio/minio-go/v7"
@@ -26,76 +22,34 @@ const (
 	fiveParts  = 4*partLength + 4711
 )
 
-// relay stands before a real server, counts what is sent to it, and can break requests.
+// relay stands before a real server.
 type relay struct {
 	*s3test.Server
-	endpoint string
-	sent     atomic.Int64                             // bytes of objects
-	parts    atomic.Int64                             // requests that carry one
-	refuse   atomic.Pointer[func(*http.Request) bool] // breaks the connection when it says so
+	*s3test.Relay
 }
 
 func newRelay(t *testing.T, s *s3test.Server) *relay {
 	t.Helper()
-	target, err := url.Parse(s.Endpoint)
-	if err != nil {
-		t.Fatal(err)
-	}
-	f := &relay{Server: s}
-	proxy := &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) {
-		r.SetURL(target)
-		r.Out.Host = r.In.Host // which is signed
-	}}
-	server, _ := countingServer(t, func(w http.ResponseWriter, r *http.Request) {
-		if refuse := f.refuse.Load(); refuse != nil && (*refuse)(r) {
-			panic(http.ErrAbortHandler)
-		}
-		if r.Method == http.MethodPut {
-			f.parts.Add(1)
-			r.Body = &countedBody{r.Body, &f.sent}
-		}
-		proxy.ServeHTTP(w, r)
-	})
-	f.endpoint = server.URL
-	return f
-}
-
-type countedBody struct {
-	io.ReadCloser
-	n *atomic.Int64
-}
-
-func (c *countedBody) Read(p []byte) (int, error) {
-	n, err := c.ReadCloser.Read(p)
-	c.n.Add(int64(n))
-	return n, err
+	return &relay{s, s3test.NewRelay(t, s)}
 }
 
 // store is one that sends a part at a time through the relay, so that it is known what has arrived.
 func (f *relay) store(t *testing.T) bucket.Store {
 	t.Helper()
 	cfg := f.StoreConfig("")
-	cfg.Endpoint, cfg.Parallel, cfg.RetryFor = f.endpoint, 1, -1
+	cfg.Endpoint, cfg.Parallel, cfg.RetryFor = f.Relay.Endpoint, 1, -1
 	return open(t, cfg)
-}
-
-// reset makes the relay whole and its counters zero.
-func (f *relay) reset() {
-	f.refuse.Store(nil)
-	f.sent.Store(0)
-	f.parts.Store(0)
 }
 
 // breakAt makes the upload of a part with that number fail.
 func (f *relay) breakAt(number string) {
-	refuse := func(r *http.Request) bool { return r.URL.Query().Get("partNumber") == number }
-	f.refuse.Store(&refuse)
+	f.Break(func(r *http.Request) bool { return r.URL.Query().Get("partNumber") == number })
 }
 
 // client is another program that works with the same bucket.
 func (f *relay) client(t *testing.T) minio.Core {
 	t.Helper()
-	core, err := minio.NewCore(strings.TrimPrefix(f.Endpoint, "http://"), &minio.Options{
+	core, err := minio.NewCore(strings.TrimPrefix(f.Server.Endpoint, "http://"), &minio.Options{
 		Creds: credentials.NewStaticV4(f.AccessKey, f.SecretKey, ""), Region: f.Region, BucketLookup: minio.BucketLookupPath,
 	})
 	if err != nil {

@@ -26,7 +26,7 @@ func TestAnUploadGoesOnWithWhatIsMissing(t *testing.T) {
 		if !errors.Is(err, bucket.ErrUnreachable) || len(f.uploads(t)) != 1 {
 			t.Fatalf("put: %v, unfinished uploads %v; want ErrUnreachable and one", err, f.uploads(t))
 		}
-		f.reset()
+		f.Mend()
 		var last, first int64
 		o := bucket.Defaults(object)
 		o.Progress = func(sent int64) {
@@ -37,7 +37,7 @@ func TestAnUploadGoesOnWithWhatIsMissing(t *testing.T) {
 		if err := f.store(t).Put(t.Context(), object, bytes.NewReader(want), fiveParts, o); err != nil {
 			t.Fatal(err)
 		}
-		if sent := f.sent.Load(); sent != fiveParts-3*partLength {
+		if sent := f.Sent(); sent != fiveParts-3*partLength {
 			t.Errorf("%d bytes were sent, want the %d that were missing", sent, fiveParts-3*partLength)
 		}
 		if first != partLength || last != fiveParts {
@@ -51,22 +51,21 @@ func TestACancelledUploadGoesOn(t *testing.T) {
 	f := newRelay(t, s3test.New(t))
 	want := random(1, fiveParts)
 	ctx, cancel := context.WithCancel(t.Context())
-	stop := func(r *http.Request) bool {
+	f.Break(func(r *http.Request) bool {
 		if r.URL.Query().Get("partNumber") == "3" {
 			cancel()
 		}
 		return false
-	}
-	f.refuse.Store(&stop)
+	})
 	err := f.store(t).Put(ctx, object, bytes.NewReader(want), fiveParts, bucket.PutOptions{})
 	if !errors.Is(err, context.Canceled) {
 		t.Fatalf("put: %v, want it cancelled", err)
 	}
-	f.reset()
+	f.Mend()
 	if err := f.store(t).Put(t.Context(), object, bytes.NewReader(want), fiveParts, bucket.PutOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	if sent := f.parts.Load(); sent != 3 {
+	if sent := f.Puts(); sent != 3 {
 		t.Errorf("%d parts were sent, want the 3 that were missing", sent)
 	}
 	f.checkObject(t, want)
@@ -79,7 +78,7 @@ func TestPartsThatAreNotOursAreReplaced(t *testing.T) {
 		if err := f.store(t).Put(t.Context(), object, bytes.NewReader(want), fiveParts, bucket.PutOptions{}); err != nil {
 			t.Fatal(err)
 		}
-		if sent := f.sent.Load(); sent != fiveParts-partLength {
+		if sent := f.Sent(); sent != fiveParts-partLength {
 			t.Errorf("%d bytes were sent, want all but the first part", sent)
 		}
 		f.checkObject(t, want)
@@ -96,7 +95,7 @@ func TestTheUploadWithMostIsTaken(t *testing.T) {
 		if err := f.store(t).Put(t.Context(), object, bytes.NewReader(want), fiveParts, bucket.PutOptions{}); err != nil {
 			t.Fatal(err)
 		}
-		if sent := f.sent.Load(); sent != fiveParts-2*partLength {
+		if sent := f.Sent(); sent != fiveParts-2*partLength {
 			t.Errorf("%d bytes were sent, want all but two parts", sent)
 		}
 		f.checkObject(t, want)
@@ -110,7 +109,7 @@ func TestUploadsOfOthersAreLeftAlone(t *testing.T) {
 	if err := f.store(t).Put(t.Context(), object, bytes.NewReader(want), fiveParts, bucket.PutOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	if sent := f.sent.Load(); sent != fiveParts {
+	if sent := f.Sent(); sent != fiveParts {
 		t.Errorf("%d bytes were sent, want all %d", sent, fiveParts)
 	}
 	if left := f.uploads(t); len(left) != 1 || left[0] != theirs {
@@ -123,12 +122,12 @@ func TestWhatIsThereIsNotSentAgain(t *testing.T) {
 		for _, size := range []int{1 << 20, largeSize} {
 			want, other := random(1, size), random(2, size)
 			put := func(b []byte, o bucket.PutOptions) int64 {
-				f.reset()
+				f.Mend()
 				if err := f.store(t).Put(t.Context(), object, bytes.NewReader(b), int64(size), o); err != nil {
 					t.Fatal(err)
 				}
 				f.checkObject(t, b)
-				return f.sent.Load()
+				return f.Sent()
 			}
 			if sent := put(want, bucket.Defaults(object)); sent != int64(size) {
 				t.Errorf("%d bytes: at first %d were sent", size, sent)

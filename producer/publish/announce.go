@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"snapswarm/common/bucket"
+	"snapswarm/common/durable"
 	"snapswarm/common/pointer"
 )
 
@@ -19,6 +20,10 @@ func (r *run) announce(ctx context.Context) error {
 		return err
 	}
 	if err := r.checkOvertaken(ctx); err != nil {
+		return err
+	}
+	// Beside its archive, the torrent makes a version of it.
+	if err := durable.WriteFile(r.archivePath()+".torrent", r.torrent.Encode(), 0o644); err != nil {
 		return err
 	}
 	if r.cfg.Network != nil {
@@ -93,7 +98,9 @@ func overtaken(by pointer.Record) error {
 
 // removeOwn deletes what this run has stored, as far as that is possible now.
 func (r *run) removeOwn(ctx context.Context) {
-	if err := r.removeAttempt(ctx, r.attempt()); err != nil {
+	a := r.begun()
+	a.InfoHash, a.Size = r.torrent.InfoHash.String(), r.archive.Size
+	if err := r.removeAttempt(ctx, a); err != nil {
 		r.cfg.Log.WarnContext(ctx, "what was stored goes with the next publication", "channel", r.cfg.Salt, "error", err)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"iter"
+	"strings"
 	"sync"
 
 	"snapswarm/common/bucket"
@@ -68,7 +69,9 @@ func (n *network) Drop(_ context.Context, v snapshot.Version) error {
 // brokenStore fails its call number failAt, and all after it when forever is set; or the first call of the name failOn.
 type brokenStore struct {
 	bucket.Store
-	forever bool
+	forever   bool
+	failOnAll string // all calls whose names begin so fail
+	before    func() // called once, before the first failure
 
 	mu     sync.Mutex
 	failAt int    // guarded by mu
@@ -96,7 +99,11 @@ func (s *brokenStore) call(what string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.calls++
-	if s.calls == s.failAt || (s.forever && s.calls > s.failAt) || what == s.failOn {
+	if s.calls == s.failAt || (s.forever && s.calls > s.failAt) || what == s.failOn ||
+		(s.failOnAll != "" && strings.HasPrefix(what, s.failOnAll)) {
+		if s.failed == "" && s.before != nil {
+			s.before()
+		}
 		s.failOn = ""
 		s.failed = what
 		return &bucket.Error{Op: what, Store: s.String(), Kind: bucket.ErrUnreachable, Err: errBroken}
@@ -139,6 +146,13 @@ func (s *brokenStore) Find(ctx context.Context, key string, limit int64) (bucket
 	return s.Store.Find(ctx, key, limit)
 }
 
+func (s *brokenStore) Sweep(ctx context.Context, prefix string, keep ...string) (bucket.Swept, error) {
+	if err := s.call("sweep " + prefix); err != nil {
+		return bucket.Swept{}, err
+	}
+	return s.Store.Sweep(ctx, prefix, keep...)
+}
+
 func (s *brokenStore) Check(ctx context.Context) error {
 	if err := s.call("check"); err != nil {
 		return err
@@ -158,4 +172,20 @@ func (s *brokenStore) List(ctx context.Context, prefix string) iter.Seq2[bucket.
 		return func(yield func(bucket.Info, error) bool) { yield(bucket.Info{}, err) }
 	}
 	return s.Store.List(ctx, prefix)
+}
+
+// watchedStore tells before it puts.
+type watchedStore struct {
+	bucket.Store
+	before func(key string)
+}
+
+func (s *watchedStore) Put(ctx context.Context, key string, r io.ReaderAt, size int64, o bucket.PutOptions) error {
+	s.before(key)
+	return s.Store.Put(ctx, key, r, size, o)
+}
+
+func (s *watchedStore) PutFile(ctx context.Context, key, path string, o bucket.PutOptions) error {
+	s.before(key)
+	return s.Store.PutFile(ctx, key, path, o)
 }

@@ -94,30 +94,37 @@ func (b *bench) checkTidy(keep int) {
 	}
 }
 
-func TestAKilledRunIsClearedAway(t *testing.T) {
+func TestARunKilledWhilePackingIsClearedAway(t *testing.T) {
 	b := newBench(t)
 	b.mustPublish()
-	broken := &brokenStore{Store: b.store, failAt: 7, forever: true}
-	b.cfg.Store = broken
-	if _, err := b.publish(); err == nil {
-		t.Fatal("want an error")
-	}
-	// What a kill leaves that the error did not: files of the version in the journal.
-	journal, err := os.ReadFile(filepath.Join(b.cfg.DataDir, ".producer", salt, "journal.json"))
-	if err != nil {
+	const version = "20261120T060000Z"
+	dir, state := filepath.Join(b.cfg.DataDir, salt, version), filepath.Join(b.cfg.DataDir, ".producer", salt)
+	begun := fmt.Sprintf(`{"format":1,"begun":[{"version":%q,"file":"ledger.tar.zst"}]}`, version)
+	if err := errors.Join(os.MkdirAll(dir, 0o755), os.WriteFile(filepath.Join(dir, ".ledger.tar.zst.part"), []byte("x"), 0o644),
+		os.WriteFile(filepath.Join(state, "journal.json"), []byte(begun), 0o644)); err != nil {
 		t.Fatal(err)
 	}
-	_, rest, ok := strings.Cut(string(journal), `"version": "`)
-	if !ok {
-		t.Fatalf("no attempt in the journal: %s", journal)
+	if rep := b.mustPublish(); rep.Resumed || rep.Version == version {
+		t.Errorf("%s was continued", rep.Version)
 	}
-	version, _, _ := strings.Cut(rest, `"`)
-	dir := filepath.Join(b.cfg.DataDir, salt, version)
-	if err := errors.Join(os.MkdirAll(dir, 0o755), os.WriteFile(filepath.Join(dir, ".ledger.tar.zst.part"), []byte("x"), 0o644)); err != nil {
-		t.Fatal(err)
-	}
-	b.cfg.Store = b.store
+	b.check()
+	b.checkTidy(2)
+}
+
+// TestAnAttemptOfAnOlderProgramIsClearedAway: its journal does not say enough to go on.
+func TestAnAttemptOfAnOlderProgramIsClearedAway(t *testing.T) {
+	b := newBench(t)
 	b.mustPublish()
+	v := b.interrupted("put torrents/")
+	path := filepath.Join(b.cfg.DataDir, ".producer", salt, "journal.json")
+	a := b.journal().Begun[0]
+	begun := fmt.Sprintf(`{"format":1,"begun":[{"version":%q,"file":%q,"info_hash":%q,"fingerprint":"ab"}]}`, a.Version, a.File, a.InfoHash)
+	if err := os.WriteFile(path, []byte(begun), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if rep := b.mustPublish(); rep.Resumed || rep.Version == v {
+		t.Errorf("%s was continued", rep.Version)
+	}
 	b.check()
 	b.checkTidy(2)
 }

@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"snapswarm/common/archive"
 	"snapswarm/common/durable"
 	"snapswarm/common/snapshot"
 )
@@ -47,14 +48,35 @@ type unsent struct {
 	Over int64 `json:"over,omitempty"`
 }
 
-// attempt is a publication that was begun. InfoHash is empty until the archive was complete, and nothing is
-// stored before that.
+// attempt is a publication that was begun. InfoHash is empty until the archive and its torrent were complete and durable on
+// this disk, and nothing is stored before that.
 type attempt struct {
 	Version     snapshot.Version `json:"version"`
 	File        string           `json:"file"`
 	InfoHash    string           `json:"info_hash,omitempty"`
 	Size        int64            `json:"size,omitempty"` // of the archive, known together with the info-hash
 	Fingerprint string           `json:"fingerprint,omitempty"`
+	Source      string           `json:"source,omitempty"`  // absolute path, none of a stream
+	Shape       shape            `json:"shape,omitzero"`    // that the settings gave it
+	Modified    time.Time        `json:"modified,omitzero"` // the archive, known together with its size
+	Dropped     bool             `json:"dropped,omitempty"` // only what it left in the bucket is still to go
+}
+
+// continuable reports whether an attempt got so far, and was written down so fully, that another run may go on with it.
+func (a attempt) continuable() bool {
+	return a.InfoHash != "" && a.Fingerprint != "" && !a.Modified.IsZero() && !a.Dropped
+}
+
+// shape are the settings that decide what an archive and its torrent look like, apart from their name.
+type shape struct {
+	Level       archive.Level `json:"level,omitempty"`
+	PassThrough bool          `json:"pass_through,omitempty"`
+	PieceLength int64         `json:"piece_length,omitempty"`
+	Hybrid      bool          `json:"hybrid,omitempty"`
+}
+
+func (c Config) shape() shape {
+	return shape{Level: c.Level, PassThrough: c.PassThrough, PieceLength: c.PieceLength, Hybrid: c.Hybrid}
 }
 
 // published says what the newest snapshot was made of, so that an unchanged source is not published again.
@@ -131,6 +153,15 @@ func (j *journal) begin(a attempt) error {
 	return j.change(func(s *journalState) {
 		s.Begun = append(slices.DeleteFunc(s.Begun, func(b attempt) bool { return b.Version == a.Version }), a)
 	})
+}
+
+// drop notes that an attempt will not be continued, if there is one.
+func (j *journal) drop(v snapshot.Version) error {
+	i := slices.IndexFunc(j.begun(), func(a attempt) bool { return a.Version == v && !a.Dropped })
+	if i < 0 {
+		return nil
+	}
+	return j.change(func(s *journalState) { s.Begun[i].Dropped = true })
 }
 
 // forget drops an attempt of which nothing is left.

@@ -16,7 +16,8 @@ import (
 
 func (r *run) archivePath() string { return filepath.Join(r.versionDir(r.version), r.file) }
 
-// pack writes the archive and its torrent to this disk. When it returns, both are durable.
+// pack writes the archive and its torrent to this disk. When it returns, both are durable, and then so is the journal's
+// note that they are: from here on another run can go on, and only from here on anything is stored.
 func (r *run) pack(ctx context.Context) error {
 	if err := r.writeArchive(ctx); err != nil {
 		return explainFull(err, r.cfg.DataDir, r.req.Source.Size())
@@ -29,17 +30,35 @@ func (r *run) pack(ctx context.Context) error {
 	if err := r.describe(); err != nil {
 		return err
 	}
-	if err := r.journal.begin(r.attempt()); err != nil {
+	if err := durable.WriteFile(r.unfinishedPath(), r.torrent.Encode(), 0o644); err != nil {
 		return err
 	}
-	return durable.WriteFile(r.archivePath()+".torrent", r.torrent.Encode(), 0o644)
+	a, err := r.attempt()
+	if err != nil {
+		return err
+	}
+	if err := r.journal.begin(a); err != nil {
+		return err
+	}
+	r.keepable = a.continuable()
+	return nil
 }
 
 // attempt is what the journal holds of a packed snapshot.
-func (r *run) attempt() attempt {
+func (r *run) attempt() (attempt, error) {
+	fi, err := os.Stat(r.archivePath())
+	if err != nil {
+		return attempt{}, fmt.Errorf("look at archive: %w", err)
+	}
+	a := r.begun()
+	a.InfoHash, a.Size, a.Modified = r.torrent.InfoHash.String(), r.archive.Size, fi.ModTime()
+	return a, nil
+}
+
+// begun is what the journal holds of a snapshot before it is packed.
+func (r *run) begun() attempt {
 	return attempt{
-		Version: r.version, File: r.file, InfoHash: r.torrent.InfoHash.String(), Size: r.archive.Size,
-		Fingerprint: r.req.Source.Fingerprint,
+		Version: r.version, File: r.file, Fingerprint: r.req.Source.Fingerprint, Source: r.req.Source.Path, Shape: r.cfg.shape(),
 	}
 }
 
@@ -148,12 +167,18 @@ func (r *run) describe() (err error) {
 	content := snapshot.Content{
 		Name: r.file, Length: r.archive.Size, PieceLength: r.length, Pieces: r.pieces, Tree: r.tree, Description: d,
 	}
-	if r.cfg.Public != nil {
-		content.Origins = []string{r.cfg.Public.URL(r.keys().archive)}
-	}
+	content.Origins = r.origins()
 	r.torrent, err = snapshot.NewTorrent(content)
 	if err == nil && len(r.torrent.Encode()) > snapshot.MaxTorrentSize {
 		err = errors.New("the torrent is too large: choose a larger PIECE_LENGTH")
 	}
 	return err
+}
+
+// origins are where everybody can read the archive.
+func (r *run) origins() []string {
+	if r.cfg.Public == nil {
+		return nil
+	}
+	return []string{r.cfg.Public.URL(r.keys().archive)}
 }

@@ -29,10 +29,10 @@ func (r *run) reserve(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := r.journal.begin(attempt{Version: v, File: r.file, Fingerprint: r.req.Source.Fingerprint}); err != nil {
+	r.version = v
+	if err := r.journal.begin(r.begun()); err != nil {
 		return err
 	}
-	r.version = v
 	return durable.MkdirAll(r.versionDir(v), 0o755)
 }
 

@@ -130,6 +130,9 @@ func (r *run) removeAttempt(ctx context.Context, a attempt) error {
 		// Nothing was stored, or it did get as far as the pointer and only the journal did not hear of it.
 		return r.journal.forget(a.Version)
 	}
+	if err := r.sweep(ctx, bucket.ArchiveKey(r.cfg.Salt, a.Version, a.File)); err != nil {
+		return fmt.Errorf("remove what is left of %s: %w", a.Version, err)
+	}
 	objects := []string{infoHashKey(a)} // whose content its name says
 	ours, err := r.isStored(ctx, a)
 	if ours {

@@ -42,6 +42,7 @@ type Report struct {
 	URL         string             `json:"url,omitempty"` // empty when the bucket has no public address
 	DHT         *Announced         `json:"dht,omitempty"` // nil without a DHT
 	DHTError    string             `json:"dht_error,omitempty"`
+	Resumed     bool               `json:"resumed,omitempty"` // an earlier run had packed it
 	Took        time.Duration      `json:"took"`
 	Steps       []StepTime         `json:"steps"`
 	Removed     []snapshot.Version `json:"removed,omitempty"`
@@ -58,61 +59,86 @@ type run struct {
 	*Publisher
 	req  Request
 	file string // download name
+	// finishing wants nothing but to go on with an unfinished run, see Publisher.Finish; there is no req then.
+	finishing bool
 
-	known   known            // by resolve
-	version snapshot.Version // by reserve
-	archive archive.Result   // by pack
-	pieces  []byte           // by pack
-	tree    *snapshot.Tree   // by pack, of a hybrid torrent
-	length  int64            // of a piece, by pack
-	torrent *snapshot.Torrent
-	touched bool           // by announce: its record may be on this disk
-	record  pointer.Record // by announce, once it is on this disk for sure
-	report  Report
+	known    known            // by resolve
+	version  snapshot.Version // by reserve
+	archive  archive.Result   // by pack
+	pieces   []byte           // by pack
+	tree     *snapshot.Tree   // by pack, of a hybrid torrent
+	length   int64            // of a piece, by pack
+	torrent  *snapshot.Torrent
+	keepable bool           // by pack: after a failure the next run can go on with it
+	resumed  bool           // by resume: an earlier run has packed it
+	touched  bool           // by announce: its record may be on this disk
+	record   pointer.Record // by announce, once it is on this disk for sure
+	report   Report
 }
 
 // Publish makes a snapshot of the source public and returns when the pointer names it. On an error, and after a crash at
-// any point, the pointer from before is valid and whole; what was left unfinished goes now or with the next run.
+// any point, the pointer from before is valid and whole. If the archive was complete by then, the next run goes on with it
+// under the same version, see [Publisher.Finish], or this method when the source has not changed; what else was left
+// unfinished goes now or with the next run.
 func (p *Publisher) Publish(ctx context.Context, req Request) (Report, error) {
 	p.publishing.Lock()
 	defer p.publishing.Unlock()
+	r := &run{Publisher: p, req: req}
+	rep, err := p.publish(ctx, r)
+	if r.resumed && errors.Is(err, errDamaged) { // which was found out late
+		rep, err = p.publish(ctx, &run{Publisher: p, req: req})
+	}
+	return rep, err
+}
+
+// publish runs r. Caller holds p.publishing.
+func (p *Publisher) publish(ctx context.Context, r *run) (Report, error) {
 	ctx, span := p.metrics.tracer.Start(ctx, "publish")
 	defer span.End()
 	ctx, unguard := p.lease.guard(ctx)
 	defer unguard()
 	began := time.Now()
-	r := &run{Publisher: p, req: req}
 	err := r.all(ctx)
 	if lost := context.Cause(ctx); err != nil && errors.Is(lost, ErrHeld) {
 		err = lost // whatever was under way says only that it was ended
 	}
 	if err != nil {
-		r.abandon()
+		r.abandon(err)
 	}
 	r.report.Took = time.Since(began)
-	p.metrics.published(ctx, r, err)
+	if !errors.Is(err, errNothingLeft) {
+		p.metrics.published(ctx, r, err)
+	}
 	return r.report, err
 }
 
 func (r *run) all(ctx context.Context) (err error) {
-	if r.file, err = r.cfg.downloadName(r.req.Source); err != nil {
-		return err
+	if !r.finishing {
+		if r.file, err = r.cfg.downloadName(r.req.Source); err != nil {
+			return err
+		}
 	}
 	for _, s := range []struct {
 		name string
 		do   func(context.Context) error
+		once bool // not when an earlier run did it
 	}{
-		{"resolve", r.resolve},
-		{"reserve", r.reserve},
-		{"pack", r.pack},
-		{"upload", r.upload},
-		{"probe", r.probe},
-		{"announce", r.announce},
+		{"resolve", r.resolve, false},
+		{"resume", r.resume, false},
+		{"reserve", r.reserve, true},
+		{"pack", r.pack, true},
+		{"upload", r.upload, false},
+		{"probe", r.probe, false},
+		{"announce", r.announce, false},
 	} {
+		if s.once && r.resumed {
+			continue
+		}
 		if err := r.step(ctx, s.name, s.do); err != nil {
 			return err
 		}
 	}
+	_ = os.Remove(r.unfinishedPath()) // the next start would, too
 	r.fill()
 	r.cfg.Log.InfoContext(ctx, "snapshot published", "channel", r.cfg.Salt, "version", string(r.version), "file", r.file,
 		"info_hash", r.torrent.InfoHash.String(), "seq", r.record.Seq, "size", r.archive.Size)
@@ -145,7 +171,7 @@ func (r *run) step(ctx context.Context, name string, do func(context.Context) er
 func (r *run) fill() {
 	rep := &r.report
 	rep.Channel, rep.Version, rep.File = r.channel.String(), r.version, r.file
-	rep.Path = r.archivePath()
+	rep.Path, rep.Resumed = r.archivePath(), r.resumed
 	rep.RawSize, rep.Size = r.archive.RawSize, r.archive.Size
 	rep.SHA256 = fmt.Sprintf("%x", r.archive.SHA256)
 	rep.InfoHash, rep.PieceLength, rep.Pieces = r.torrent.InfoHash, r.torrent.PieceLength, r.torrent.NumPieces()
@@ -156,40 +182,4 @@ func (r *run) fill() {
 	if len(r.torrent.Origins) > 0 {
 		rep.URL = r.torrent.Origins[0]
 	}
-}
-
-// abandon removes the files of a failed publication from this disk. What it left in the bucket stays in the journal
-// until a later run has removed it, because the bucket may be what failed.
-func (r *run) abandon() {
-	if r.version == "" || r.touched {
-		return // nothing begun, or signed: from then on it is a snapshot like any other; the next start finds out which
-	}
-	if err := os.RemoveAll(r.versionDir(r.version)); err != nil {
-		r.cfg.Log.Warn("unfinished snapshot stays on disk", "dir", r.versionDir(r.version), "error", err)
-	}
-}
-
-// clearUnfinished removes from this disk what runs left behind that did not get as far as the pointer.
-func (p *Publisher) clearUnfinished() error {
-	last, ok, err := p.ratchet.Last(p.channel)
-	if err != nil {
-		return err
-	}
-	var newest snapshot.InfoHash
-	if ok {
-		ptr, err := last.Pointer()
-		if err != nil {
-			return err
-		}
-		newest = ptr.InfoHash
-	}
-	var errs []error
-	for _, a := range p.journal.begun() {
-		if ok && a.InfoHash == newest.String() { // signed, but the journal did not hear of it
-			errs = append(errs, p.journal.publish(published{Version: a.Version, Fingerprint: a.Fingerprint, At: last.Time()}))
-			continue
-		}
-		errs = append(errs, os.RemoveAll(p.versionDir(a.Version)))
-	}
-	return errors.Join(errs...)
 }

@@ -19,6 +19,8 @@ type Source struct {
 	archive.Source
 	// Kind is snapshot.KindFile or snapshot.KindTar.
 	Kind string
+	// Path is where the source lies, absolute; empty for a stream.
+	Path string
 	// Base is the source's own name, from which the download name follows; empty for a stream.
 	Base string
 	// Fingerprint tells whether the source has changed, see [Fingerprint]; empty for a stream.
@@ -36,7 +38,7 @@ func OpenSource(ctx context.Context, path string) (Source, error) {
 	if err != nil {
 		return Source{}, fmt.Errorf("open source: %w: %w", archive.ErrUnreadable, err)
 	}
-	s := Source{Kind: snapshot.KindFile, Base: filepath.Base(abs)}
+	s := Source{Kind: snapshot.KindFile, Path: abs, Base: filepath.Base(abs)}
 	if s.Fingerprint, err = Fingerprint(ctx, abs); err != nil {
 		return Source{}, err
 	}

@@ -3,6 +3,10 @@ package publish
 import (
 	"bytes"
 	"context"
+	"errors"
+	"fmt"
+
+	"golang.org/x/sync/errgroup"
 
 	"snapswarm/common/bucket"
 	"snapswarm/common/snapshot"
@@ -25,14 +29,14 @@ func (r *run) keys() keys {
 // upload stores the archive, then its torrent under both names: whoever finds a torrent finds the data, too.
 func (r *run) upload(ctx context.Context) error {
 	k := r.keys()
-	task := r.cfg.Progress("upload", r.torrent.Length)
-	defer task.Cancel()
-	o := bucket.Defaults(k.archive)
-	o.Progress = task.Set
-	if err := r.cfg.Store.PutFile(ctx, k.archive, r.archivePath(), o); err != nil {
+	g, both := errgroup.WithContext(ctx)
+	g.Go(func() error { return r.uploadArchive(both, k.archive) })
+	if r.resumed { // it has lain here for some time; the upload reads all of it anyway
+		g.Go(func() error { return r.verify(both) })
+	}
+	if err := g.Wait(); err != nil {
 		return err
 	}
-	task.Done()
 	torrent := r.torrent.Encode()
 	for _, key := range []string{k.torrent, k.byHash} {
 		if err := put(ctx, r.cfg.Store, key, torrent); err != nil {
@@ -40,6 +44,22 @@ func (r *run) upload(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+func (r *run) uploadArchive(ctx context.Context, key string) error {
+	task := r.cfg.Progress("upload", r.torrent.Length)
+	defer task.Cancel()
+	o := bucket.Defaults(key)
+	o.Progress = task.Set
+	err := r.cfg.Store.PutFile(ctx, key, r.archivePath(), o)
+	var refused *bucket.Error
+	switch {
+	case err == nil:
+		task.Done()
+	case ctx.Err() == nil && !errors.As(err, &refused): // then it is the file that cannot be read
+		return fmt.Errorf("%w: %w", errDamaged, err)
+	}
+	return err
 }
 
 // put stores a small object with the metadata that readers expect.

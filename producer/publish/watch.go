@@ -59,6 +59,9 @@ func (w *watcher) turn(ctx context.Context) time.Duration {
 			return w.failed(ctx, w.refused(ctx, err))
 		}
 	}
+	if _, _, err := w.Finish(ctx); err != nil {
+		return w.failed(ctx, fmt.Errorf("finish what was begun: %w", err))
+	}
 	look, err := Fingerprint(ctx, w.Source)
 	if errors.Is(err, fs.ErrNotExist) && w.Command != "" {
 		look, err = "", nil // it is for the command to make it, for the first time or after a failure
