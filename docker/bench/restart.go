@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"fmt"
+	"io"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -104,7 +106,11 @@ func (b *bench) restart(ctx context.Context, h *huge, program string) (usage, er
 	if err != nil {
 		return usage{}, err
 	}
-	cmd := b.command(ctx, h.settings(program, addr), b.program(program))
+	ops, err := freePort(ctx)
+	if err != nil {
+		return usage{}, err
+	}
+	cmd := b.command(ctx, h.settings(program, addr), b.program(program), "--metrics-addr", ops)
 	m := startMeter(nil)
 	s, err := b.start(program, cmd)
 	if err != nil {
@@ -123,11 +129,11 @@ func (b *bench) restart(ctx context.Context, h *huge, program string) (usage, er
 		return u, err
 	}
 	u.memory = peakOf(s)
-	output, state := s.output.String(), cmd
+	err = h.check(ctx, "http://"+ops, s.output.String())
 	b.stopServer(s)
 	s = nil
-	u.cpu = state.ProcessState.UserTime() + state.ProcessState.SystemTime()
-	return u, h.check(output)
+	u.cpu = cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()
+	return u, err
 }
 
 // settings of a program that serves at addr and knows nobody but the bucket.
@@ -152,14 +158,39 @@ func (h *huge) asker(ctx context.Context, program, addr string) func() bool {
 	return func() bool { return firstByteFromPeer(ctx, addr, h.torrent, middle) == nil }
 }
 
-// check finds out of a log whether something was hashed or fetched.
-func (h *huge) check(output string) error {
-	for _, word := range []string{`"verify ` + salt, "hashed again", "download begins"} {
-		if strings.Contains(output, word) {
-			return fmt.Errorf("the restart was not one on complete and verified data (%q): %s", word, tail(output))
+// check finds out whether a program that has been running for a while has anything to do besides serving.
+func (h *huge) check(ctx context.Context, ops, output string) error {
+	status, err := readText(ctx, ops+"/readyz?verbose")
+	if err != nil {
+		return err
+	}
+	return idle(status, output)
+}
+
+// idle is an error if status or log of a program that has everything tell of work.
+func idle(status, output string) error {
+	for _, word := range []string{"verifying", "downloading", "hashed again", "download begins", "wrong"} {
+		if strings.Contains(status+output, word) {
+			return fmt.Errorf("the restart was not one on complete and verified data (%q): %s\n%s", word, status, tail(output))
 		}
 	}
 	return nil
+}
+
+// readText is the answer to a GET, whatever its status.
+func readText(ctx context.Context, url string) (string, error) {
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, url, http.NoBody)
+	if err != nil {
+		return "", err
+	}
+	answer, err := http.DefaultClient.Do(r)
+	if err != nil {
+		return "", err
+	}
+	defer answer.Body.Close()
+	const enough = 64 << 10
+	text, err := io.ReadAll(io.LimitReader(answer.Body, enough))
+	return string(text), err
 }
 
 // peakOf is a process's peak memory in bytes. Unlike what wait4 says it does not count that of its parent.
