@@ -135,3 +135,11 @@ func TestSIGTERMWhileBusy(t *testing.T) {
 		t.Error("curl thinks that it has everything, although the gateway was stopped before")
 	}
 }
+
+// TestSIGTERMWithoutTheStorage stops a producer that cannot give back the channel's lease: it ends in time all the same.
+func TestSIGTERMWithoutTheStorage(t *testing.T) {
+	w := newWorld(t)
+	producer, _ := w.produce(w.ledger(1<<20), nil)
+	w.ok(w.S3.Close())
+	w.ok(producer.Stop())
+}

@@ -32,9 +32,9 @@ import (
 const (
 	leaseFormat    = 1
 	maxLeaseSize   = 16 << 10
-	renewalsALease = 5              // five in a row have to fail before it is lost
-	mostLease      = 24 * time.Hour // believed of another's
-	releaseFor     = 10 * time.Second
+	renewalsALease = 5               // five in a row have to fail before it is lost
+	mostLease      = 24 * time.Hour  // believed of another's
+	releaseFor     = 3 * time.Second // whoever stops the process may kill it after 10 s
 	leaseAttempts  = 3
 )
 
