@@ -4,6 +4,7 @@ package crash_test
 
 import (
 	"context"
+	"errors"
 	"os"
 	"strconv"
 	"testing"
@@ -27,10 +28,10 @@ func TestKilledAgainAndAgain(t *testing.T) {
 	t.Logf("CRASH_SEED=%d CRASH_KILLS=%d", seed, kills)
 	w, ctx := newWorld(t, seed)
 	if err := w.run(ctx, seed, kills); err != nil {
-		t.Errorf("%v (CRASH_SEED=%d)", err, seed)
-		if cause := context.Cause(ctx); cause != nil {
-			t.Errorf("%v (CRASH_SEED=%d)", cause, seed)
+		if cause := context.Cause(ctx); cause != nil && !errors.Is(err, cause) { // what was seen first
+			err = errors.Join(cause, err)
 		}
+		t.Errorf("%v\nCRASH_SEED=%d", err, seed)
 	}
 	w.report()
 }

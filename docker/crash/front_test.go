@@ -26,6 +26,7 @@ type front struct {
 	*world
 	proxy *httputil.ReverseProxy
 	url   string
+	close func()
 }
 
 type frontKey struct{}
@@ -57,8 +58,7 @@ func (w *world) openFront() error {
 		return context.WithValue(ctx, frontKey{}, conn)
 	}
 	server.Start()
-	w.t.Cleanup(server.Close)
-	f.url = server.URL
+	f.url, f.close = server.URL, server.Close
 	w.front = f
 	return nil
 }

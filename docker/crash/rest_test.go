@@ -67,12 +67,12 @@ func (w *world) followed(ctx context.Context, n *node) error {
 	case mirror:
 		status, err := p.Status(ctx)
 		if err != nil || !strings.Contains(status, "seeding "+string(b.version)) {
-			return fmt.Errorf("%s has not got %s: %q, %w", n.name, b.version, status, err)
+			return errors.Join(fmt.Errorf("%s has not got %s, it says %q", n.name, b.version, status), err)
 		}
 	case gateway:
 		missing, err := p.Metric(ctx, "snapswarm_gateway_latest_missing_bytes")
 		if err != nil || missing != 0 {
-			return fmt.Errorf("%s lacks %v bytes of %s, %w", n.name, missing, b.version, err)
+			return errors.Join(fmt.Errorf("%s lacks %v bytes of %s", n.name, missing, b.version), err)
 		}
 		resp, err := get(ctx, w.served(n, "latest", b.file), "Range", "bytes=0-0")
 		if err != nil {
@@ -123,13 +123,21 @@ func (w *world) tidy(ctx context.Context) error {
 	return w.until(ctx, func(context.Context) error { return w.bounded(0) })
 }
 
-// bounded looks whether there are more than extra files too many of any sort.
+// bounded looks whether there are more than extra files too many of any sort. What the producer had begun may lie beside, once for each
+// of its kills since it last came to an end with a publication.
 func (w *world) bounded(extra int) error {
+	w.mu.Lock()
+	begun := w.begun
+	w.mu.Unlock()
 	var errs []error
 	for name, dir := range w.places() {
+		most := extra
+		if extra > 0 && (name == producer || name == "bucket") {
+			most += begun
+		}
 		s, err := shapeOf(dir, name == gateway)
 		if err == nil {
-			err = w.history.filesSeen(name, s, extra)
+			err = w.history.filesSeen(name, s, most)
 		}
 		errs = append(errs, err)
 	}

@@ -34,6 +34,7 @@ type world struct {
 
 	mu       sync.Mutex          // guards the rest
 	newest   *book               // that the storage's pointer named
+	begun    int                 // kills of the producer since it last had published
 	kills    map[[2]string]int64 // by role and what it was doing
 	triggers map[[2]string]int64 // by role and event
 	counts   map[string]int64
@@ -89,6 +90,9 @@ func (w *world) close() {
 	w.wg.Wait()
 	if err := w.Close(); err != nil {
 		w.t.Error(err)
+	}
+	if w.front != nil {
+		w.front.close() // the producer needs the storage to the end
 	}
 	if w.t.Failed() {
 		w.t.Logf("what happened last:\n%s", &w.events)
