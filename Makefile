@@ -58,10 +58,11 @@ fuzz: ## every fuzz target for FUZZTIME=30s
 bench: ## the commands beside other programs, an hour; BENCH=name chooses one (docker/README.md)
 	go run ./docker/bench $(BENCH)
 
-soak: ## hours: fuzz SOAKTIME=10m per target, the tests SOAKRUNS=20 times under the race detector, SOAKKILLS=1000 kills
+soak: ## hours: fuzz SOAKTIME=10m per target, the tests SOAKRUNS=20 times under the race detector, SOAKKILLS=1000 kills, every fault
 	$(MAKE) fuzz FUZZTIME=$(SOAKTIME)
 	go test -race -shuffle=on -count=$(SOAKRUNS) -timeout 6h ./...
 	CRASH_KILLS=$(SOAKKILLS) go test -tags e2e -count=1 -timeout 6h -v -run TestKilledAgainAndAgain ./docker/crash
+	FAULTS=all go test -tags e2e -count=1 -timeout 6h -run 'AnyOperation|AFailureOf|TroubleWith|WrongAnswer' ./producer/publish ./mirror ./gateway
 
 $(GOLANGCI_LINT):
 	GOBIN="$(@D)" go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0

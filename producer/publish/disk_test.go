@@ -50,14 +50,6 @@ func newDiskBench(t *testing.T, snapshots int) *diskBench {
 	return d
 }
 
-// every is how many trials lie between two that are made; with FAULTS=all, all are.
-func every(n int) int {
-	if os.Getenv("FAULTS") == "all" {
-		return 1
-	}
-	return n
-}
-
 // begin puts everything back to where a trial begins.
 func (d *diskBench) begin(t *testing.T) *faultfs.Disk {
 	t.Helper()

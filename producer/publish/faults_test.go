@@ -63,7 +63,7 @@ func (b *bench) checkTidy(keep int) {
 	b.t.Helper()
 	versions := make(map[snapshot.Version]int)
 	hashes := 0
-	for _, name := range files(b.t, b.bucket) {
+	for _, name := range b.objects() {
 		o, err := bucket.ParseKey(name)
 		switch {
 		case err != nil:

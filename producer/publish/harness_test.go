@@ -36,6 +36,10 @@ type bench struct {
 	public *bucket.Reader
 	clock  *clock
 	net    *network
+
+	// read gets an object of the bucket, list names all of them; nil where the bucket is the directory.
+	read func(key string) ([]byte, error)
+	list func() []string
 }
 
 func newBench(t *testing.T) *bench {
@@ -132,7 +136,7 @@ func (b *bench) channel() snapshot.Channel {
 // pointer reads the bucket's pointer; ok is false when there is none.
 func (b *bench) pointer() (rec pointer.Record, p pointer.Pointer, ok bool) {
 	b.t.Helper()
-	raw, err := os.ReadFile(filepath.Join(b.bucket, salt, "pointer"))
+	raw, err := b.object(salt + "/pointer")
 	if errors.Is(err, os.ErrNotExist) {
 		return rec, p, false
 	}
@@ -158,7 +162,7 @@ func (b *bench) check() *snapshot.Torrent {
 	if !ok {
 		return nil
 	}
-	raw, err := os.ReadFile(filepath.Join(b.bucket, bucket.InfoHashKey(p.InfoHash)))
+	raw, err := b.object(bucket.InfoHashKey(p.InfoHash))
 	if err != nil {
 		b.t.Fatal(err)
 	}
@@ -166,11 +170,11 @@ func (b *bench) check() *snapshot.Torrent {
 	if err != nil || tor.InfoHash != p.InfoHash || tor.InfoSHA256 != *p.InfoSHA256 {
 		b.t.Fatalf("the torrent of the pointer: %v, %v", tor, err)
 	}
-	beside, err := os.ReadFile(filepath.Join(b.bucket, bucket.TorrentKey(salt, tor.Description.Version, tor.Name)))
+	beside, err := b.object(bucket.TorrentKey(salt, tor.Description.Version, tor.Name))
 	if err != nil || !bytes.Equal(beside, raw) {
 		b.t.Fatalf("the torrent beside the archive differs or is missing: %v", err)
 	}
-	data, err := os.ReadFile(filepath.Join(b.bucket, bucket.ArchiveKey(salt, tor.Description.Version, tor.Name)))
+	data, err := b.object(bucket.ArchiveKey(salt, tor.Description.Version, tor.Name))
 	if err != nil {
 		b.t.Fatal(err)
 	}
@@ -185,6 +189,23 @@ func (b *bench) check() *snapshot.Torrent {
 		b.t.Fatal("the archive does not have the SHA-256 that was signed")
 	}
 	return tor
+}
+
+// object reads from the bucket; the error is an os.ErrNotExist where there is none.
+func (b *bench) object(key string) ([]byte, error) {
+	if b.read != nil {
+		return b.read(key)
+	}
+	return os.ReadFile(filepath.Join(b.bucket, key))
+}
+
+// objects are the keys in the bucket.
+func (b *bench) objects() []string {
+	b.t.Helper()
+	if b.list != nil {
+		return b.list()
+	}
+	return files(b.t, b.bucket)
 }
 
 // files lists the files below dir, relative to it, without the publisher's and the store's own state.

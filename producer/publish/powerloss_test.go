@@ -25,7 +25,7 @@ func TestAPowerCutBeforeAnyOperationOfTheDisk(t *testing.T) {
 			d.t = t
 			cut := d.cutBefore(t, op.N)
 			for i, o := range outcomes {
-				if (op.N+i)%every(2) != 0 {
+				if (op.N+i)%every(3) != 0 {
 					continue
 				}
 				t.Run(fmt.Sprintf("%d snapshots, %s, names %s, data %s %d", snapshots, op, o.Names, o.Data, o.Seed), func(t *testing.T) {
