@@ -44,7 +44,8 @@ func measureRestart(ctx context.Context, b *bench, dir string) (section, error) 
 			"A process is started on the state that one before it left: a sparse file of zeros, the record that vouches for its pieces, the torrent, the",
 			"newest pointer, and the mirror's note that the whole was verified; the bucket has the pointer, too. First byte: of a piece in the middle, by",
 			"BitTorrent from the mirror, by HTTP from the gateway, asked for again until it comes. Wall time is from exec until then; peak memory and",
-			"CPU time are those until 3 s later, when whatever would be hashed or looked for in the background had begun.",
+			"CPU time are those until 3 s later, when whatever would be hashed or looked for in the background had begun. The scrubber, which reads on",
+			"purpose, is off (SCRUB_RATE=0); the page cache is warm.",
 		},
 		table: tabulate(results, []column{
 			figure("first byte s", "%.2f", wallSeconds), most("most s", "%.2f", wallSeconds), figure("CPU s", "%.2f", cpuSeconds),
