@@ -78,8 +78,20 @@ type StatusConfig struct {
 	ChannelConfig
 	AuthorityPubkey string `env:"AUTHORITY_PUBKEY" value:"HEX" help:"public key of the channel, where there is neither key nor link"`
 	BucketConfig
+	Retention int `env:"SNAPSHOT_RETENTION_COUNT" envDefault:"7" group:"Snapshot" help:"how many versions stay, the newest included"`
 	daemon.Network
 	daemon.Process
+}
+
+// RetainConfig is everything that the command retain can be told.
+type RetainConfig struct{ StatusConfig }
+
+// Validate implements what package daemon calls before the command runs.
+func (c *RetainConfig) Validate() error {
+	if c.Retention < 1 {
+		return errors.New("SNAPSHOT_RETENTION_COUNT must be at least 1")
+	}
+	return errors.Join(c.check(), c.apart(c.DataDir))
 }
 
 // Validate implements what package daemon calls before the command runs.

@@ -5,6 +5,7 @@
 //	producer keygen --out FILE   makes the key of a new channel
 //	producer publish PATH        publishes one snapshot; PATH - is standard input
 //	producer serve               publishes on a schedule or on change, shares with peers, keeps the pointer alive
+//	producer retain              removes old versions; --dry-run shows which, and why
 //	producer status              shows what the world knows of the channel
 //
 // Settings come from the environment or as flags; README.md lists them and the exit codes.
@@ -23,6 +24,6 @@ func newCommand() *cobra.Command {
 		Use:   "producer",
 		Short: "Publish snapshots that a swarm, a bucket and plain curl can serve.",
 	}
-	cmd.AddCommand(keygenCommand(), publishCommand(), serveCommand(), statusCommand())
+	cmd.AddCommand(keygenCommand(), publishCommand(), serveCommand(), retainCommand(), statusCommand())
 	return cmd
 }

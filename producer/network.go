@@ -25,6 +25,11 @@ func (n *network) Resolve(ctx context.Context, ch snapshot.Channel) (pointer.Res
 	return n.peer.Resolve(ctx, ch)
 }
 
+// Lookup implements publish.Network.
+func (n *network) Lookup(ctx context.Context, ch snapshot.Channel) ([]pointer.Record, error) {
+	return n.peer.Pointers(ctx, ch)
+}
+
 // Announce implements publish.Network.
 func (n *network) Announce(ctx context.Context, rec pointer.Record) (publish.Announced, error) {
 	// What the peer remembers is only to answer sooner; the publisher's own memory counts.

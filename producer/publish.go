@@ -19,24 +19,32 @@ import (
 
 func publishCommand() *cobra.Command {
 	var cfg PublishConfig
-	var force bool
+	var o publishOptions
 	cmd := &cobra.Command{
 		Use:   "publish PATH",
 		Short: "Publish a file, a directory or (-) standard input as the channel's newest snapshot.",
 		Args:  cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return runPublish(cmd.Context(), cfg, args[0], force, cmd.InOrStdin(), cmd.OutOrStdout())
+			return runPublish(cmd.Context(), cfg, args[0], o, cmd.InOrStdin(), cmd.OutOrStdout())
 		},
 	}
 	daemon.AddSettings(cmd, &cfg)
-	cmd.Flags().BoolVar(&force, "force", false, "publish also when HEIGHT is lower than that of the newest snapshot")
+	cmd.Flags().BoolVar(&o.dryRun, "dry-run", false, "check everything and show what would be published and removed; change nothing")
+	cmd.Flags().BoolVar(&o.force, "force", false, "publish also when HEIGHT is lower than that of the newest snapshot")
 	return cmd
 }
 
-func runPublish(ctx context.Context, cfg PublishConfig, path string, force bool, in io.Reader, out io.Writer) (err error) {
+// publishOptions are flags that make no sense in the environment.
+type publishOptions struct{ dryRun, force bool }
+
+func runPublish(ctx context.Context, cfg PublishConfig, path string, o publishOptions, in io.Reader, out io.Writer) (err error) {
 	src, err := openSource(ctx, cfg, path, in)
 	if err != nil {
 		return coded(err)
+	}
+	req := publish.Request{Source: src, Height: cfg.Height, Force: o.force}
+	if o.dryRun {
+		return rehearse(ctx, cfg, req, out)
 	}
 	cfg.ListenAddr = anyPort(cfg.ListenAddr)
 	s, err := begin(ctx, plan{
@@ -49,7 +57,7 @@ func runPublish(ctx context.Context, cfg PublishConfig, path string, force bool,
 	defer func() { err = errors.Join(err, s.close(ctx)) }()
 	stop := s.inBackground(ctx, s.peer.Run)
 	defer stop()
-	rep, err := s.publisher.Publish(ctx, publish.Request{Source: src, Height: cfg.Height, Force: force})
+	rep, err := s.publisher.Publish(ctx, req)
 	if err != nil {
 		return coded(err)
 	}

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -42,28 +41,18 @@ func statusCommand() *cobra.Command {
 }
 
 func runStatus(ctx context.Context, cfg StatusConfig, asJSON bool, out io.Writer) error {
-	ch, err := cfg.subject()
-	if err != nil {
-		return err
-	}
 	log := daemon.NewLogger(daemon.NewTerminal(os.Stderr), cfg.Process)
-	view := &statusView{channel: ch}
+	view, err := cfg.view(ctx, log)
+	if err != nil {
+		return coded(err)
+	}
 	defer view.close()
-	if err := view.openBucket(ctx, cfg, log); err != nil {
-		return coded(err)
-	}
-	if err := view.openDHT(ctx, cfg, log); err != nil {
-		return coded(err)
-	}
 	st, err := view.inspect(ctx, cfg.DataDir)
 	if err != nil {
 		return err
 	}
 	if asJSON {
-		e := json.NewEncoder(out)
-		e.SetIndent("", "  ")
-		e.SetEscapeHTML(false) // a channel's link has an ampersand
-		err = e.Encode(st)
+		err = writeJSON(out, st)
 	} else {
 		err = writeStatus(out, st, time.Now())
 	}
@@ -120,6 +109,22 @@ func (v *statusView) openBucket(ctx context.Context, cfg StatusConfig, log *slog
 		v.sources = append(v.sources, bucket.PointerSource(reader))
 	}
 	return err
+}
+
+// keeping is what retention is planned from.
+func (v *statusView) keeping(dataDir string, keep int, log *slog.Logger) (publish.Keeping, error) {
+	abs, err := filepath.Abs(dataDir)
+	if err != nil {
+		return publish.Keeping{}, fmt.Errorf("DATA_DIR: %w", err)
+	}
+	k := publish.Keeping{Channel: v.channel, DataDir: abs, Store: v.store, Keep: keep, Now: time.Now(), Log: log}
+	if v.public != nil {
+		k.Sources = append(k.Sources, bucket.PointerSource(v.public))
+	}
+	if v.node != nil {
+		k.Slow = append(k.Slow, v.node)
+	}
+	return k, nil
 }
 
 // openDHT joins for the moment, on a port of its own: serve may be running.

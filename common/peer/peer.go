@@ -226,6 +226,11 @@ func (p *Peer) Resolve(ctx context.Context, ch snapshot.Channel) (pointer.Resolu
 	return res, err
 }
 
+// Pointers are the records of ch that nodes of the DHT hold, also older ones than the newest; see [dht.Node.Lookup].
+func (p *Peer) Pointers(ctx context.Context, ch snapshot.Channel) ([]pointer.Record, error) {
+	return p.node.Lookup(ctx, ch)
+}
+
 // Newest is the newest pointer accepted so far, from disk, without asking anybody.
 func (p *Peer) Newest(ch snapshot.Channel) (pointer.Record, bool) {
 	rec, ok, err := p.ratchet.Last(ch)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"iter"
+	"slices"
 	"strings"
 	"sync"
 
@@ -18,6 +19,8 @@ import (
 type network struct {
 	mu        sync.Mutex
 	announced []pointer.Record
+	held      []pointer.Record // by nodes of the DHT
+	lookups   int
 	refreshed int
 	seeded    []snapshot.InfoHash
 	dropped   []snapshot.Version
@@ -33,6 +36,13 @@ func (n *network) Resolve(context.Context, snapshot.Channel) (pointer.Resolution
 	rec := n.announced[len(n.announced)-1]
 	p, err := rec.Pointer()
 	return pointer.Resolution{Record: rec, Pointer: p, Source: "dht"}, err
+}
+
+func (n *network) Lookup(context.Context, snapshot.Channel) ([]pointer.Record, error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.lookups++
+	return slices.Clone(n.held), n.err
 }
 
 func (n *network) Announce(_ context.Context, rec pointer.Record) (publish.Announced, error) {

@@ -48,7 +48,7 @@ func (r *run) resolve(ctx context.Context) (err error) {
 	if r.known, err = r.newest(ctx); err != nil {
 		return err
 	}
-	if err := r.checkHeight(ctx); err != nil {
+	if err := checkHeight(ctx, r.cfg.Log.With("channel", r.cfg.Salt), r.req, r.known.pointer.Height); err != nil {
 		return err
 	}
 	r.warnOfNewName(ctx)

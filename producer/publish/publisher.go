@@ -42,6 +42,8 @@ type Public interface {
 type Network interface {
 	// Resolve finds the newest pointer of the channel, see pointer.Resolver.
 	Resolve(ctx context.Context, ch snapshot.Channel) (pointer.Resolution, error)
+	// Lookup returns the records of the channel that nodes of the DHT hold, also older ones, see pointer.Source.
+	Lookup(ctx context.Context, ch snapshot.Channel) ([]pointer.Record, error)
 	// Announce puts rec into the DHT and reads it back from other nodes than those that took it. Like Refresh it fails with
 	// ErrNoDHT where there is nobody and nobody is expected.
 	Announce(ctx context.Context, rec pointer.Record) (Announced, error)

@@ -4,106 +4,94 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
-	"path/filepath"
-	"slices"
-	"strings"
 
 	"snapswarm/common/bucket"
+	"snapswarm/common/pointer"
 	"snapswarm/common/snapshot"
 )
 
-// retain removes what is no longer wanted, after a newer snapshot is out: versions beyond the number to keep, and what
-// unfinished runs left in the bucket. What the pointer names, and anything newer, is never touched.
+// retain removes what is no longer wanted, after a newer snapshot is out: what unfinished runs left in the bucket, and the
+// versions that [Retention] lets go.
 func (r *run) retain(ctx context.Context) error {
 	for _, a := range r.journal.begun() { // first: they must not count as versions
 		if err := r.removeAttempt(ctx, a); err != nil {
 			return err
 		}
 	}
-	held, err := r.versions(ctx)
+	_, removed, err := r.keep(ctx)
+	r.report.Removed = removed
+	return err
+}
+
+// Retain removes the versions that its plan lets go. It returns the plan and what was removed also beside an error.
+func (p *Publisher) Retain(ctx context.Context) (plan Retention, removed []snapshot.Version, err error) {
+	p.publishing.Lock()
+	defer p.publishing.Unlock()
+	if err := p.Hold(ctx); err != nil {
+		return plan, nil, err
+	}
+	ctx, unguard := p.lease.guard(ctx)
+	defer unguard()
+	return p.keep(ctx)
+}
+
+// keep plans and does what the plan says, nothing else. Caller holds p.publishing.
+func (p *Publisher) keep(ctx context.Context) (plan Retention, removed []snapshot.Version, err error) {
+	own, err := p.nearest(ctx)
 	if err != nil {
-		return err
+		return plan, nil, err
+	}
+	k := Keeping{
+		Channel: p.channel, DataDir: p.cfg.DataDir, Store: p.cfg.Store, Keep: p.cfg.Keep, Now: p.cfg.Now(), Log: p.cfg.Log,
+		Sources: []pointer.Source{memory(own.record)},
+	}
+	if p.cfg.Public != nil {
+		k.Sources = append(k.Sources, bucket.PointerSource(p.cfg.Public))
+	}
+	if p.cfg.Network != nil {
+		k.Slow = append(k.Slow, others{p.cfg.Network})
+	}
+	if plan, err = PlanRetention(ctx, k); err != nil {
+		return plan, nil, err
 	}
 	var errs []error
-	for _, v := range surplus(held, r.version, r.cfg.Keep) {
-		if err := r.remove(ctx, v); err != nil {
-			errs = append(errs, fmt.Errorf("remove version %s: %w", v, err))
+	for _, v := range plan.Leaving() {
+		if err := p.remove(ctx, v); err != nil {
+			errs = append(errs, fmt.Errorf("remove version %s: %w", v.Version, err))
 			continue
 		}
-		r.report.Removed = append(r.report.Removed, v)
-		r.cfg.Log.InfoContext(ctx, "old version removed", "channel", r.cfg.Salt, "version", string(v))
+		removed = append(removed, v.Version)
+		p.cfg.Log.InfoContext(ctx, "old version removed", "channel", p.cfg.Salt, "version", string(v.Version), "why", v.Why)
 	}
-	return errors.Join(errs...)
+	return plan, removed, errors.Join(errs...)
 }
 
-// surplus is what of held goes when current and the keep-1 versions before it stay, oldest first.
-func surplus(held []snapshot.Version, current snapshot.Version, keep int) []snapshot.Version {
-	older := slices.DeleteFunc(slices.Clone(held), func(v snapshot.Version) bool { return v >= current })
-	slices.Sort(older)
-	older = slices.Compact(older)
-	return older[:max(0, len(older)-(keep-1))]
+// memory is the newest record that was signed or seen here; one without a sequence number is none.
+type memory pointer.Record
+
+func (m memory) Name() string { return "this machine's memory" }
+
+func (m memory) Lookup(context.Context, snapshot.Channel) ([]pointer.Record, error) {
+	return []pointer.Record{pointer.Record(m)}, nil
 }
 
-// versions are all that lie in the bucket or on this disk, in any order.
-func (p *Publisher) versions(ctx context.Context) ([]snapshot.Version, error) {
-	seen := make(map[snapshot.Version]bool)
-	for info, err := range p.cfg.Store.List(ctx, bucket.ChannelPrefix(p.cfg.Salt)) {
-		if err != nil {
-			return nil, err
-		}
-		if o, err := bucket.ParseKey(info.Key); err == nil && o.Version != "" {
-			seen[o.Version] = true
-		}
-	}
-	entries, err := os.ReadDir(filepath.Join(p.cfg.DataDir, p.cfg.Salt))
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("look for versions: %w", err)
-	}
-	for _, e := range entries {
-		if v, err := snapshot.ParseVersion(e.Name()); err == nil && e.IsDir() {
-			seen[v] = true
-		}
-	}
-	all := make([]snapshot.Version, 0, len(seen))
-	for v := range seen {
-		all = append(all, v)
-	}
-	return all, nil
-}
+// others are the nodes of the DHT.
+type others struct{ Network }
 
-// remove deletes a version everywhere. The torrent goes last: while it is there, an interrupted removal knows the name
-// of the copy by info-hash.
-func (r *run) remove(ctx context.Context, v snapshot.Version) error {
-	var objects []string
-	for info, err := range r.cfg.Store.List(ctx, bucket.VersionPrefix(r.cfg.Salt, v)) {
-		if err != nil {
-			return err
-		}
-		objects = append(objects, info.Key)
-	}
-	torrents := slices.DeleteFunc(slices.Clone(objects), func(key string) bool { return !strings.HasSuffix(key, ".torrent") })
-	var first []string
-	for _, key := range torrents {
-		t, err := r.torrentOf(ctx, key)
-		if err != nil && !errors.Is(err, snapshot.ErrBadTorrent) { // a damaged one must not keep the rest alive
-			return err
-		}
-		if err == nil {
-			first = append(first, bucket.InfoHashKey(t.InfoHash))
-		}
-	}
-	rest := slices.DeleteFunc(objects, func(key string) bool { return slices.Contains(torrents, key) })
-	if err := r.delete(ctx, slices.Concat(first, rest, torrents)); err != nil {
+func (o others) Name() string { return "the DHT" }
+
+// remove deletes a version everywhere.
+func (p *Publisher) remove(ctx context.Context, v Retained) error {
+	if err := p.delete(ctx, v.objects); err != nil {
 		return err
 	}
-	if r.cfg.Network != nil {
-		if err := r.cfg.Network.Drop(ctx, v); err != nil {
+	if p.cfg.Network != nil {
+		if err := p.cfg.Network.Drop(ctx, v.Version); err != nil {
 			return err
 		}
 	}
-	return os.RemoveAll(r.versionDir(v))
+	return os.RemoveAll(p.versionDir(v.Version))
 }
 
 func (r *run) torrentOf(ctx context.Context, key string) (*snapshot.Torrent, error) {
@@ -114,9 +102,9 @@ func (r *run) torrentOf(ctx context.Context, key string) (*snapshot.Torrent, err
 	return snapshot.ParseTorrent(b)
 }
 
-func (r *run) delete(ctx context.Context, objects []string) error {
+func (p *Publisher) delete(ctx context.Context, objects []string) error {
 	for _, key := range objects {
-		if err := r.cfg.Store.Delete(ctx, key); err != nil {
+		if err := p.cfg.Store.Delete(ctx, key); err != nil {
 			return err
 		}
 	}
