@@ -150,9 +150,6 @@ func (w *world) killed(n *node, state, at string) {
 	w.events.note("KILLED %s, %s (%s)", n.name, state, at)
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if n.role == producer {
-		w.begun++
-	}
 	w.kills[[2]string{n.role, state}]++
 	w.triggers[[2]string{n.role, at}]++
 }

@@ -135,11 +135,6 @@ func (w *world) logged(n *node, line string) {
 	} else if step, ok := strings.CutPrefix(what, "step begins "); ok {
 		n.become(step)
 	}
-	if what == "step done retain" {
-		w.mu.Lock()
-		w.begun = 0
-		w.mu.Unlock()
-	}
 	w.events.saw(n, what, false)
 }
 

@@ -123,21 +123,13 @@ func (w *world) tidy(ctx context.Context) error {
 	return w.until(ctx, func(context.Context) error { return w.bounded(0) })
 }
 
-// bounded looks whether there are more than extra files too many of any sort. What the producer had begun may lie beside, once for each
-// of its kills since it last came to an end with a publication.
+// bounded looks whether there are more than extra files too many of any sort.
 func (w *world) bounded(extra int) error {
-	w.mu.Lock()
-	begun := w.begun
-	w.mu.Unlock()
 	var errs []error
 	for name, dir := range w.places() {
-		most := extra
-		if extra > 0 && (name == producer || name == "bucket") {
-			most += begun
-		}
 		s, err := shapeOf(dir, name == gateway)
 		if err == nil {
-			err = w.history.filesSeen(name, s, most)
+			err = w.history.filesSeen(name, s, extra)
 		}
 		errs = append(errs, err)
 	}
@@ -149,6 +141,7 @@ var (
 	version = regexp.MustCompile(`\b\d{8}T\d{6}Z(-h\d+)?\b`)
 	hash    = regexp.MustCompile(`\b[0-9a-f]{40}\b|\b[0-9a-f]{64}\b`)
 	number  = regexp.MustCompile(`\d{6,}`)
+	upload  = regexp.MustCompile(`/multipart/.*`) // parts, which the server keeps by the upload and the number
 )
 
 // shapeOf counts the files below dir by name. A file that goes meanwhile does not count. With perVersion the count is that of the version
@@ -159,8 +152,7 @@ func shapeOf(dir string, perVersion bool) (shape, error) {
 		if errors.Is(err, fs.ErrNotExist) {
 			return nil
 		}
-		// BUG: parts of killed uploads stay in the bucket.
-		if err != nil || d.IsDir() || strings.Contains(path, "/.sgwtmp/multipart/") {
+		if err != nil || d.IsDir() {
 			return err
 		}
 		name, err := filepath.Rel(dir, path)
@@ -172,6 +164,7 @@ func shapeOf(dir string, perVersion bool) (shape, error) {
 			which = version.FindString(name)
 		}
 		name = hash.ReplaceAllString(version.ReplaceAllString(name, "VERSION"), "HASH")
+		name = upload.ReplaceAllString(name, "/multipart/PART")
 		name = strings.Replace(number.ReplaceAllString(name, "N"), "demo/", "SALT/", 1)
 		versions[[2]string{which, name}]++
 		s[name] = max(s[name], versions[[2]string{which, name}])
