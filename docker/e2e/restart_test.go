@@ -3,14 +3,19 @@
 package e2e_test
 
 import (
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
+	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"snapswarm/common/bucket"
+	"snapswarm/common/bucket/s3test"
 	"snapswarm/docker/stack"
 )
 
@@ -91,6 +96,52 @@ func TestAKilledProducerGoesOn(t *testing.T) {
 	if left := w.packing(processes[len(processes)-1], one.version(), two.version()); left != "" {
 		t.Errorf("the killed run's %s is still there", left)
 	}
+}
+
+// TestAProducerKilledWhileItUploadsGoesOn kills a producer when half of an archive of eight parts is in the bucket. The next run
+// publishes the same version and sends the other half.
+func TestAProducerKilledWhileItUploadsGoesOn(t *testing.T) {
+	s3 := s3test.NewProcess(t)
+	relay := s3test.NewRelay(t, s3)
+	w := newWorld(t)
+	source := w.ledger(120 << 20)
+	env := alone(stack.Env{
+		"BUCKET": "s3://" + s3.Bucket + "/chains/test", "PUBLIC_URL": s3.PublicURL() + "/chains/test", "S3_ENDPOINT": relay.Endpoint,
+		"S3_REGION": s3.Region, "S3_ACCESS_KEY_ID": s3.AccessKey, "S3_SECRET_ACCESS_KEY": s3.SecretKey, "COMPRESSION": "fastest",
+	})
+	var held atomic.Int64
+	killed := make(chan struct{})
+	relay.Break(func(r *http.Request) bool {
+		if n, err := strconv.Atoi(r.URL.Query().Get("partNumber")); err != nil || n <= 4 {
+			return false
+		}
+		held.Add(1)
+		<-killed
+		return true
+	})
+	producer, err := w.Producer(w.ctx, "producer", source, env)
+	w.ok(err)
+	// Four go up at once: when four others wait, the server has answered to the first four.
+	w.eventually("half of it is there", func() bool { return held.Load() == 4 })
+	version := filepath.Base(filepath.Dir(w.packing(producer)))
+	w.ok(producer.Kill())
+	close(killed)
+	relay.Mend()
+
+	e := w.run("producer", "producer", []string{"publish", source}, env)
+	if e.code != 0 || !strings.Contains(e.stdout, version) {
+		t.Fatalf("the next run does not publish %s: %s", version, e)
+	}
+	const part = 16 << 20
+	size := sizeOf(filepath.Join(producer.DataDir, w.Channel.Salt, version, "ledger.tar.zst"))
+	if sent, most := relay.Sent(), size-4*part+1<<20; size < 7*part || sent > most {
+		t.Errorf("%d of %d bytes were sent again, want at most %d", sent, size, most)
+	}
+	e = w.once("mirror", alone(stack.Env{"BUCKET_URL": s3.PublicURL() + "/chains/test"}), "--extract")
+	if e.code != 0 {
+		t.Fatal(e)
+	}
+	w.sameTree(strings.TrimSuffix(e.stdout, "\n"), source)
 }
 
 // packing is an archive that the producer writes or has left, besides those of some versions; "" if there is none.

@@ -79,15 +79,16 @@ func (n *network) Drop(_ context.Context, v snapshot.Version) error {
 // brokenStore fails its call number failAt, and all after it when forever is set; or the first call of the name failOn.
 type brokenStore struct {
 	bucket.Store
-	forever   bool
-	failOnAll string // all calls whose names begin so fail
-	before    func() // called once, before the first failure
+	forever bool
+	before  func() // called once, before the first failure
 
 	mu     sync.Mutex
 	failAt int    // guarded by mu
 	failOn string // guarded by mu
-	calls  int    // guarded by mu
-	failed string // which call it was; guarded by mu
+	// failOnAll is how the names of calls begin that all fail; guarded by mu.
+	failOnAll string
+	calls     int    // guarded by mu
+	failed    string // which call it was; guarded by mu
 }
 
 // breakNow makes the next call fail, mend makes none fail any more.
@@ -100,7 +101,7 @@ func (s *brokenStore) breakNow() {
 func (s *brokenStore) mend() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.failAt = 1 << 30
+	s.failAt, s.failOnAll = 1<<30, ""
 }
 
 var errBroken = errors.New("the store is broken")
