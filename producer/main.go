@@ -3,7 +3,7 @@
 // pointer and puts it into the bucket and the DHT.
 //
 //	producer keygen --out FILE   makes the key of a new channel
-//	producer publish PATH        publishes one snapshot; PATH - is standard input
+//	producer publish PATH        publishes one snapshot, or lets a running serve do it; PATH - is standard input
 //	producer serve               publishes on a schedule or on change, shares with peers, keeps the pointer alive
 //	producer retain              removes old versions; --dry-run shows which, and why
 //	producer status              shows what the world knows of the channel

@@ -206,9 +206,6 @@ func TestServePublishesWhatChanges(t *testing.T) {
 	if first.Holder == nil || first.Holder.PID != os.Getpid() {
 		t.Errorf("status names %+v as the publisher, want this process", first.Holder)
 	}
-	if code, _, errs := w.run(t.Context(), "publish", w.source); code != daemon.ExitTaken || !strings.Contains(errs, "held by process") {
-		t.Errorf("publish beside serve: exit %d: %s", code, errs)
-	}
 	w.write("more", []byte("something new"))
 	w.eventually("a second version", func() bool { return w.status().Newest.Version != first.Newest.Version })
 	if got := w.status().Newest.Previous; got != first.Newest.InfoHash {

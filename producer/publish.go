@@ -25,7 +25,11 @@ func publishCommand() *cobra.Command {
 		Short: "Publish a file, a directory or (-) standard input as the channel's newest snapshot.",
 		Args:  cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return runPublish(cmd.Context(), cfg, args[0], o, cmd.InOrStdin(), cmd.OutOrStdout())
+			err := runPublish(cmd.Context(), cfg, args[0], o, cmd.InOrStdin(), cmd.OutOrStdout())
+			if here := (*publish.HeldError)(nil); !o.dryRun && errors.As(err, &here) && here.Until.IsZero() {
+				return handOver(cmd, cfg, args[0], o.force, err)
+			}
+			return err
 		},
 	}
 	daemon.AddSettings(cmd, &cfg)

@@ -43,6 +43,7 @@ func runServe(ctx context.Context, cfg ServeConfig) (err error) {
 	if err := s.checkBucket(ctx); err != nil {
 		return coded(err)
 	}
+	desk := s.openDesk(ctx)
 	health := &s.watched.Health
 	health.Ready("lease", func(context.Context) (string, error) { return s.publisher.LeaseHealth() })
 	health.Ready("pointer", func(context.Context) (string, error) { return s.publisher.Health() })
@@ -57,6 +58,10 @@ func runServe(ctx context.Context, cfg ServeConfig) (err error) {
 	g.Go(func() error { return s.ops.Run(ctx) })
 	g.Go(func() error { return s.peer.Run(ctx) })
 	g.Go(func() error { return s.publisher.KeepAlive(ctx) })
+	if desk != nil {
+		office := &office{session: s, terms: termsOf(&cfg.BucketConfig, &cfg.SnapshotConfig), private: secrets}
+		g.Go(func() error { return desk.Run(ctx, office.work) })
+	}
 	if cfg.SnapshotSource != "" {
 		schedule := publish.Schedule{
 			Source: cfg.SnapshotSource, Command: cfg.SnapshotCommand, Every: cfg.PublishEvery, Poll: cfg.PollInterval,

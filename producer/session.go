@@ -17,6 +17,7 @@ import (
 	"snapswarm/common/peer"
 	"snapswarm/common/snapshot"
 	"snapswarm/common/telemetry"
+	"snapswarm/producer/handover"
 	"snapswarm/producer/publish"
 )
 
@@ -50,6 +51,7 @@ func begin(ctx context.Context, p plan) (s *session, err error) {
 	if err != nil {
 		return nil, err
 	}
+	watched.Log = slog.New(handover.Tap(watched.Log.Handler()))
 	s = &session{log: watched.Log, progress: daemon.NewProgress(terminal, watched.Log), watched: watched}
 	if err := s.open(ctx, p); err != nil {
 		return nil, errors.Join(coded(err), s.close(ctx))
@@ -104,7 +106,9 @@ func (p plan) publisher(ctx context.Context, s *session) (publish.Config, error)
 	cfg := publish.Config{
 		Key: key, Salt: ch.Salt, DataDir: dir, Store: store,
 		Name: p.Name, PieceLength: int64(p.PieceLength), Hybrid: p.TorrentFormat == "hybrid", TTL: p.PointerTTL, ProbeFor: p.ProbeTimeout, Keep: p.Retention, Retain: p.retain, Log: s.log,
-		Progress: func(label string, total int64) publish.Task { return s.progress.Start(label, total) },
+		Progress: func(ctx context.Context, label string, total int64) publish.Task {
+			return handover.Follow(ctx, s.progress.Start(label, total), label, total)
+		},
 	}
 	if p.Compression == "none" {
 		cfg.PassThrough = true

@@ -40,9 +40,10 @@ func TestServeTellsThatItCannotPublish(t *testing.T) {
 	w.eventually("a failure", func() bool {
 		var status int
 		status, ready = w.get("http://" + ops + "/readyz?verbose")
-		return status == http.StatusServiceUnavailable && strings.Contains(ready, "[-] publication: failing since 2")
+		return status == http.StatusServiceUnavailable && strings.Contains(ready, "[-] publication: failing since 2") &&
+			strings.Contains(ready, "[+] pointer")
 	})
-	if !strings.Contains(ready, "[+] pointer") || !strings.Contains(ready, filepath.Base(w.source)) {
+	if !strings.Contains(ready, "[+] lease: until 2") || !strings.Contains(ready, filepath.Base(w.source)) {
 		t.Errorf("readyz says:\n%s", ready)
 	}
 	_, metrics := w.get("http://" + ops + "/metrics")

@@ -41,7 +41,7 @@ func (r *run) announce(ctx context.Context) error {
 	if errors.Is(err, ErrOvertaken) {
 		return errors.Join(err, r.takeBack(ctx))
 	}
-	last := published{Version: r.version, Fingerprint: r.req.Source.Fingerprint, At: r.cfg.Now().UTC()}
+	last := published{Version: r.version, Source: r.req.Source.Path, Fingerprint: r.req.Source.Fingerprint, At: r.cfg.Now().UTC()}
 	if err := r.journal.publish(last); err != nil {
 		return err
 	}

@@ -27,8 +27,9 @@ const (
 type journal struct {
 	path string
 
-	mu    sync.Mutex
-	state journalState // guarded by mu
+	mu       sync.Mutex
+	state    journalState // guarded by mu
+	watching string       // guarded by mu: the source that is watched, absolute; empty for none
 }
 
 type journalState struct {
@@ -37,6 +38,8 @@ type journalState struct {
 	Begun []attempt `json:"begun,omitempty"`
 	// Last is the newest publication.
 	Last *published `json:"last,omitempty"`
+	// Watched is what was published last of the source that [Publisher.Watch] watches: another one may have come since.
+	Watched *published `json:"watched,omitempty"`
 	// Unsent is the newest record signed, until the bucket is known to hold it.
 	Unsent *unsent `json:"unsent,omitempty"`
 }
@@ -62,6 +65,11 @@ type attempt struct {
 	Dropped     bool             `json:"dropped,omitempty"` // only what it left in the bucket is still to go
 }
 
+// published is what the attempt has become.
+func (a attempt) published(at time.Time) published {
+	return published{Version: a.Version, Source: a.Source, Fingerprint: a.Fingerprint, At: at}
+}
+
 // continuable reports whether an attempt got so far, and was written down so fully, that another run may go on with it.
 func (a attempt) continuable() bool {
 	return a.InfoHash != "" && a.Fingerprint != "" && !a.Modified.IsZero() && !a.Dropped
@@ -82,6 +90,7 @@ func (c Config) shape() shape {
 // published says what the newest snapshot was made of, so that an unchanged source is not published again.
 type published struct {
 	Version     snapshot.Version `json:"version"`
+	Source      string           `json:"source,omitempty"` // path; empty for a stream
 	Fingerprint string           `json:"fingerprint,omitempty"`
 	At          time.Time        `json:"at"`
 }
@@ -176,6 +185,9 @@ func (j *journal) publish(last published) error {
 	return j.change(func(s *journalState) {
 		s.Begun = slices.DeleteFunc(s.Begun, func(b attempt) bool { return b.Version == last.Version })
 		s.Last = &last
+		if last.Source != "" && (last.Source == j.watching || s.Watched != nil && s.Watched.Source == last.Source) {
+			s.Watched = &last // perhaps by hand
+		}
 	})
 }
 
@@ -192,6 +204,25 @@ func (j *journal) sent(seq int64) error {
 	return j.change(func(s *journalState) { s.Unsent = nil })
 }
 
+// watch says which source is watched.
+func (j *journal) watch(path string) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.watching = path
+}
+
+// isLast reports whether a source looks like what was published last, or what was published last of a watched one.
+func (j *journal) isLast(fingerprint string) bool {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	for _, p := range []*published{j.state.Last, j.state.Watched} {
+		if p != nil && p.Fingerprint == fingerprint && fingerprint != "" {
+			return true
+		}
+	}
+	return false
+}
+
 // replaced notes that what was published last from here did not stay the newest: its source counts as changed.
 func (j *journal) replaced() error {
 	last, ok := j.last()
@@ -199,7 +230,7 @@ func (j *journal) replaced() error {
 		return nil
 	}
 	last.Fingerprint = ""
-	return j.change(func(s *journalState) { s.Last = &last })
+	return j.change(func(s *journalState) { s.Last, s.Watched = &last, nil })
 }
 
 func (j *journal) unsent() (unsent, bool) {

@@ -96,7 +96,7 @@ func readHolder(f *os.File) Holder {
 
 // HolderOf reports which process publishes the channel of that name from dataDir; ok is false when none does.
 func HolderOf(dataDir, salt string) (h Holder, ok bool, err error) {
-	f, err := os.Open(filepath.Join(dataDir, stateDir, salt, lockName))
+	f, err := os.Open(filepath.Join(StateDir(dataDir, salt), lockName))
 	if errors.Is(err, os.ErrNotExist) {
 		return Holder{}, false, nil
 	}
@@ -128,9 +128,12 @@ func ownerOf(dir string) (string, error) {
 	return name, nil
 }
 
+// StateDir is where a publisher keeps its own state.
+func StateDir(dataDir, salt string) string { return filepath.Join(dataDir, stateDir, salt) }
+
 // openState makes the publisher's own folder.
 func openState(dataDir, salt string) (string, error) {
-	dir := filepath.Join(dataDir, stateDir, salt)
+	dir := StateDir(dataDir, salt)
 	if err := durable.MkdirAll(dir, 0o755); err != nil {
 		return "", fmt.Errorf("create state folder: %w", err)
 	}

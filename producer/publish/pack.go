@@ -66,7 +66,7 @@ func (r *run) begun() attempt {
 // are left for later.
 func (r *run) writeArchive(ctx context.Context) error {
 	src := r.req.Source
-	task := r.cfg.Progress("pack", src.Size())
+	task := r.cfg.Progress(ctx, "pack", src.Size())
 	defer task.Cancel()
 	out, err := createArchive(r.versionDir(r.version), r.file)
 	if err != nil {

@@ -231,7 +231,7 @@ func TestNothingGoesBackWithTheClock(t *testing.T) {
 func TestASourceThatChangesIsNotPublished(t *testing.T) {
 	b := newBench(t)
 	before := b.mustPublish()
-	b.cfg.Progress = func(label string, _ int64) publish.Task {
+	b.cfg.Progress = func(_ context.Context, label string, _ int64) publish.Task {
 		if label == "pack" {
 			b.write("data.ldb", []byte("shorter"))
 		}
@@ -336,7 +336,7 @@ func TestADiskThatFillsUpLeavesNothing(t *testing.T) {
 	}
 	b := newBench(t)
 	before := b.mustPublish()
-	b.cfg.Progress = func(label string, _ int64) publish.Task {
+	b.cfg.Progress = func(_ context.Context, label string, _ int64) publish.Task {
 		if label == "pack" { // the folder of the new version is there, its file not yet
 			dirs, _ := filepath.Glob(filepath.Join(b.cfg.DataDir, salt, "*"))
 			if err := os.Symlink("/dev/full", filepath.Join(slices.Max(dirs), ".ledger.tar.zst.part")); err != nil {
@@ -360,7 +360,7 @@ func TestAnInterruptedRunLeavesNothing(t *testing.T) {
 	b := newBench(t)
 	ctx, cancel := context.WithCancelCause(t.Context())
 	stop := errors.New("stop")
-	b.cfg.Progress = func(string, int64) publish.Task { cancel(stop); return noTask{} }
+	b.cfg.Progress = func(context.Context, string, int64) publish.Task { cancel(stop); return noTask{} }
 	src, err := publish.OpenSource(t.Context(), b.source)
 	if err != nil {
 		t.Fatal(err)

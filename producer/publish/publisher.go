@@ -103,8 +103,8 @@ type Config struct {
 	ProbeFor time.Duration
 	// Lease is how long the channel stays taken after this process was last heard of; 0 means [DefaultLease].
 	Lease time.Duration
-	// Progress begins to show a piece of work of total bytes, -1 when unknown. Nil shows nothing.
-	Progress func(label string, total int64) Task
+	// Progress begins to show a piece of work of total bytes, -1 when unknown, to whoever ctx is about. Nil shows nothing.
+	Progress func(ctx context.Context, label string, total int64) Task
 	// Log gets what an operator wants to know. Nil means nowhere.
 	Log *slog.Logger
 	// Now is the clock; nil means time.Now.
@@ -122,8 +122,8 @@ type Publisher struct {
 	ratchet *pointer.Ratchet
 	metrics instruments
 
-	publishing sync.Mutex // held during a publication, retention included
-	signing    sync.Mutex // held from choosing a sequence number until the record is out
+	publishing chan struct{} // holds a token during a publication, retention included
+	signing    sync.Mutex    // held from choosing a sequence number until the record is out
 	journal    *journal
 	unsent     atomic.Bool                    // the newest record did not get into the bucket
 	told       atomic.Pointer[pointer.Record] // the newest that the bucket was seen to hold, nil before the first
@@ -146,7 +146,9 @@ func New(cfg Config) (*Publisher, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &Publisher{cfg: cfg, channel: ch, dir: dir, lock: l, metrics: newInstruments()}
+	p := &Publisher{
+		cfg: cfg, channel: ch, dir: dir, lock: l, metrics: newInstruments(), publishing: make(chan struct{}, 1),
+	}
 	if err := p.open(); err != nil {
 		return nil, errors.Join(err, l.release())
 	}
@@ -173,7 +175,7 @@ func (c Config) withDefaults() Config {
 		c.Now = time.Now
 	}
 	if c.Progress == nil {
-		c.Progress = func(string, int64) Task { return silent{} }
+		c.Progress = func(context.Context, string, int64) Task { return silent{} }
 	}
 	return c
 }
@@ -228,6 +230,9 @@ func (p *Publisher) Close() error {
 	p.lease.close()
 	return p.lock.release()
 }
+
+// StateDir is where this publisher keeps its own state.
+func (p *Publisher) StateDir() string { return p.dir }
 
 // Channel is the channel that is published on.
 func (p *Publisher) Channel() snapshot.Channel { return p.channel }

@@ -32,8 +32,10 @@ func (p *Publisher) unfinishedPath() string { return filepath.Join(p.dir, unfini
 // whatever the source has become since. Only what shapes a snapshot must be set as it was. ok is false if there is none, or
 // none that can still be published; that one is gone then.
 func (p *Publisher) Finish(ctx context.Context) (rep Report, ok bool, err error) {
-	p.publishing.Lock()
-	defer p.publishing.Unlock()
+	if err := p.awaitTurn(ctx); err != nil {
+		return Report{}, false, err
+	}
+	defer func() { <-p.publishing }()
 	begun := p.journal.begun()
 	i := slices.IndexFunc(begun, attempt.continuable)
 	if i < 0 {
@@ -54,7 +56,7 @@ func (r *run) resume(ctx context.Context) error {
 	var keep []string
 	for _, a := range slices.Backward(r.journal.begun()) {
 		if a.InfoHash != "" && a.InfoHash == r.known.pointer.InfoHash.String() { // out, but the journal did not hear of it
-			if err := r.journal.publish(published{Version: a.Version, Fingerprint: a.Fingerprint, At: r.known.record.Time()}); err != nil {
+			if err := r.journal.publish(a.published(r.known.record.Time())); err != nil {
 				return err
 			}
 			continue
@@ -140,7 +142,7 @@ func (r *run) takeOver(a attempt, t *snapshot.Torrent) error {
 		Size: t.Length, RawSize: d.RawSize, SHA256: d.SHA256, RawSHA256: d.RawSHA256,
 		Chunk: d.Codec.Chunk, Encoder: d.Codec.Encoder, Level: d.Codec.Level,
 	}
-	r.req.Source.Fingerprint, r.req.Height = a.Fingerprint, d.Height
+	r.req.Source.Path, r.req.Source.Fingerprint, r.req.Height = a.Source, a.Fingerprint, d.Height
 	if err := durable.RemoveTemps(r.versionDir(a.Version)); err != nil {
 		return err
 	}
@@ -253,7 +255,7 @@ func (p *Publisher) clearUnfinished() error {
 	for _, a := range slices.Backward(p.journal.begun()) {
 		switch {
 		case ok && a.InfoHash == newest.String(): // signed, but the journal did not hear of it
-			errs = append(errs, p.journal.publish(published{Version: a.Version, Fingerprint: a.Fingerprint, At: last.Time()}))
+			errs = append(errs, p.journal.publish(a.published(last.Time())))
 		case a.continuable() && !kept:
 			kept = true
 		default:

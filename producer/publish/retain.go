@@ -26,8 +26,10 @@ func (r *run) retain(ctx context.Context) error {
 
 // Retain removes the versions that its plan lets go. It returns the plan and what was removed also beside an error.
 func (p *Publisher) Retain(ctx context.Context) (plan Retention, removed []snapshot.Version, err error) {
-	p.publishing.Lock()
-	defer p.publishing.Unlock()
+	if err := p.awaitTurn(ctx); err != nil {
+		return plan, nil, err
+	}
+	defer func() { <-p.publishing }()
 	if err := p.Hold(ctx); err != nil {
 		return plan, nil, err
 	}

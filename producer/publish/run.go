@@ -21,6 +21,8 @@ type Request struct {
 	// unless Force is set.
 	Height uint64
 	Force  bool
+	// DropCanceled gives a packed snapshot up when the context ends before it is out. Otherwise it is finished another time.
+	DropCanceled bool
 }
 
 // Report says what was published.
@@ -81,8 +83,10 @@ type run struct {
 // under the same version, see [Publisher.Finish], or this method when the source has not changed; what else was left
 // unfinished goes now or with the next run.
 func (p *Publisher) Publish(ctx context.Context, req Request) (Report, error) {
-	p.publishing.Lock()
-	defer p.publishing.Unlock()
+	if err := p.awaitTurn(ctx); err != nil {
+		return Report{}, err
+	}
+	defer func() { <-p.publishing }()
 	r := &run{Publisher: p, req: req}
 	rep, err := p.publish(ctx, r)
 	if r.resumed && errors.Is(err, errDamaged) { // which was found out late
@@ -103,6 +107,7 @@ func (p *Publisher) publish(ctx context.Context, r *run) (Report, error) {
 		err = lost // whatever was under way says only that it was ended
 	}
 	if err != nil {
+		r.keepable = r.keepable && (ctx.Err() == nil || !r.req.DropCanceled)
 		r.abandon(err)
 	}
 	r.report.Took = time.Since(began)
@@ -110,6 +115,22 @@ func (p *Publisher) publish(ctx context.Context, r *run) (Report, error) {
 		p.metrics.published(ctx, r, err)
 	}
 	return r.report, err
+}
+
+// awaitTurn waits for the end of another publication.
+func (p *Publisher) awaitTurn(ctx context.Context) error {
+	select {
+	case p.publishing <- struct{}{}:
+		return nil
+	default:
+	}
+	p.cfg.Log.InfoContext(ctx, "waiting for the publication under way", "channel", p.cfg.Salt)
+	select {
+	case p.publishing <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
 }
 
 func (r *run) all(ctx context.Context) (err error) {

@@ -47,7 +47,7 @@ func (r *run) upload(ctx context.Context) error {
 }
 
 func (r *run) uploadArchive(ctx context.Context, key string) error {
-	task := r.cfg.Progress("upload", r.torrent.Length)
+	task := r.cfg.Progress(ctx, "upload", r.torrent.Length)
 	defer task.Cancel()
 	o := bucket.Defaults(key)
 	o.Progress = task.Set

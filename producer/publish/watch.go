@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"path/filepath"
 	"time"
 )
 
@@ -30,6 +31,9 @@ type Schedule struct {
 // It returns when ctx ends. Failures are logged and tried again; the old snapshot stays meanwhile.
 func (p *Publisher) Watch(ctx context.Context, s Schedule) error {
 	w := &watcher{Publisher: p, Schedule: s}
+	if path, err := filepath.Abs(s.Source); err == nil {
+		p.journal.watch(path)
+	}
 	for {
 		wait := w.turn(ctx)
 		select {
@@ -84,10 +88,9 @@ func (w *watcher) turn(ctx context.Context) time.Duration {
 	return w.succeeded()
 }
 
-func (w *watcher) changed(fingerprint string) bool {
-	last, ok := w.journal.last()
-	return !ok || last.Fingerprint != fingerprint
-}
+// changed reports whether the source is another than when it was published last. What was published by hand in between does not
+// count, so that it stays the newest until there is something new here.
+func (w *watcher) changed(fingerprint string) bool { return !w.journal.isLast(fingerprint) }
 
 // overdue reports whether the schedule asks for a publication by time alone.
 func (w *watcher) overdue() bool {
