@@ -77,6 +77,13 @@ func (d *Disk) Cut() {
 	d.dead = true
 }
 
+// Dead reports whether the power is off.
+func (d *Disk) Dead() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.dead
+}
+
 // Settle makes everything durable, as time does.
 func (d *Disk) Settle() {
 	d.mu.Lock()
