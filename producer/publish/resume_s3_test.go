@@ -124,8 +124,9 @@ func TestAnUploadThatIsGivenUpLeavesNoParts(t *testing.T) {
 	}
 }
 
-// TestARottenPartIsReplaced: what the server has of the second part is not what lies here.
-func TestARottenPartIsReplaced(t *testing.T) {
+// TestAnArchiveThatRottedMeanwhileIsGivenUp: a byte of the second part, which the bucket has as it was, is another one by now,
+// and neither size nor time of the file tell.
+func TestAnArchiveThatRottedMeanwhileIsGivenUp(t *testing.T) {
 	b := newBench(t)
 	relay, s := b.onS3()
 	breakPart(relay, "3")
