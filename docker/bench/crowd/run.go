@@ -17,6 +17,7 @@ func Run(s Scenario) Result {
 	w.result.Bound = w.bound()
 	order := w.arrivals()
 	for end := s.Spread + 20*w.result.Bound; w.now < end; w.now += w.Step {
+		w.at = at(w.now)
 		for len(order) > 0 && w.nodes[order[0]].joins <= w.now {
 			w.join(order[0])
 			order = order[1:]
@@ -136,10 +137,10 @@ func (w *world) send(n *node) bool {
 		if !peer.there || peer.complete || peer.downLeft < 1 || peer.joins == w.now && w.Spread > 0 {
 			continue
 		}
-		if p := w.choose(n.have, peer); p >= 0 {
+		if p := w.choose(n.have, int(e.to)); p >= 0 {
 			peer.downLeft--
 			back := &peer.edges[e.back]
-			back.delivered, peer.fed = w.now, w.now
+			back.delivered, peer.fed = w.at, w.now
 			w.receive(int(e.to), p)
 			return true
 		}
@@ -147,8 +148,9 @@ func (w *world) send(n *node) bool {
 	return false
 }
 
-// choose finds a piece for peer: of a few by chance, the rarest around it.
-func (w *world) choose(have schedule.Set, peer *node) int {
+// choose finds a piece for node to: of a few by chance, the rarest around it.
+func (w *world) choose(have schedule.Set, to int) int {
+	peer := &w.nodes[to]
 	best, rarest, seen := -1, 256, 0
 	first := w.rng.IntN(len(have))
 	for k := range have {
@@ -164,7 +166,7 @@ func (w *world) choose(have schedule.Set, peer *node) int {
 			d &= d - 1
 		}
 		p := j<<6 + bits.TrailingZeros64(d)
-		if r := int(peer.rarity[p]); r < rarest {
+		if r := int(w.rarity[p*len(w.nodes)+to]); r < rarest {
 			best, rarest = p, r
 		}
 		if seen++; seen == 6 {
@@ -195,22 +197,16 @@ func (w *world) decide() {
 // look fills in the view of n.
 func (w *world) look(n *node) {
 	v := &w.view
-	v.Now, v.Started, v.Fed = at(w.now), at(n.joins), at(n.fed)
+	v.Now, v.Started, v.Fed = w.at, at(n.joins), at(n.fed)
 	v.Have, v.Wanted, v.InFlight, v.Uplink = n.have, n.missing, len(n.flights), n.uplink
 	v.Peers = v.Peers[:0]
-	for _, e := range n.edges {
-		p := &w.nodes[e.to]
-		if !p.there {
-			continue
+	for k := range n.edges {
+		e := &n.edges[k]
+		if p := &w.nodes[e.to]; p.there {
+			v.Peers = append(v.Peers, schedule.Peer{
+				Key: p.key, Mirror: !p.foreign, Complete: p.complete, Has: p.have, Connected: e.since, Delivered: e.delivered, News: p.news,
+			})
 		}
-		peer := schedule.Peer{Key: p.key, Mirror: !p.foreign, Complete: p.complete, Has: p.have, Connected: at(e.since)}
-		if e.delivered >= 0 {
-			peer.Delivered = at(e.delivered)
-		}
-		if p.news >= 0 {
-			peer.News = at(p.news)
-		}
-		v.Peers = append(v.Peers, peer)
 	}
 }
 

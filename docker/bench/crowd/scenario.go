@@ -32,6 +32,8 @@ type Scenario struct {
 	Up, Down float64
 	// Mixed links instead: most are slow, some are fast.
 	Mixed bool
+	// Slow is the first mirror's uplink instead; 0: as the others'.
+	Slow float64
 	// Machine is what all uplinks together can send, where all mirrors run on one machine; default: no limit.
 	Machine float64
 	// Step of time in seconds; default 1. A piece takes at least one from mirror to mirror.

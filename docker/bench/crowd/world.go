@@ -19,8 +19,7 @@ type node struct {
 	edges            []edge
 	have, missing    schedule.Set // missing: and not on its way from the origin
 	n                int          // pieces
-	rarity           []uint8      // by piece: how many peers have it
-	news             float64
+	news             time.Time
 	fed              float64
 	uplink           float64 // pieces per second lately
 	key              uint64
@@ -31,7 +30,7 @@ type node struct {
 // edge is a connection as one of its ends sees it.
 type edge struct {
 	to, back         int32 // node, and the index of the other end's edge
-	since, delivered float64
+	since, delivered time.Time
 }
 
 // flight is pieces on their way from the origin, one after the other.
@@ -50,6 +49,7 @@ type world struct {
 	rng    *rand.Rand
 	nodes  []node
 	now    float64
+	at     time.Time // now
 	alive  []int32
 	active []int32 // alive, not complete
 	sent   float64
@@ -58,6 +58,8 @@ type world struct {
 	view        schedule.View
 	result      Result
 	all         schedule.Set
+	// rarity is how many peers of a node have a piece: that of all nodes for the first piece, then for the next. A piece is news to many at once.
+	rarity []uint8
 }
 
 var epoch = time.Unix(1_700_000_000, 0)
@@ -69,6 +71,7 @@ func newWorld(s Scenario) *world {
 	for i := range s.Pieces {
 		w.all.Add(i)
 	}
+	w.rarity = make([]uint8, s.Pieces*s.Mirrors)
 	for i := range w.nodes {
 		w.populate(i)
 	}
@@ -82,6 +85,9 @@ func (w *world) populate(i int) {
 	if w.Mixed {
 		n.up = []float64{0.25, 0.25, 0.25, 0.5, 0.5, 1, 1, 1, 4, 4}[w.rng.IntN(10)]
 		n.down = 8 * n.up
+	}
+	if i == 0 && w.Slow > 0 {
+		n.up = w.Slow
 	}
 	n.leaves = math.Inf(1)
 	if w.Spread > 0 {
@@ -100,7 +106,6 @@ func (w *world) populate(i int) {
 	}
 	n.have, n.missing = schedule.NewSet(w.Pieces), schedule.NewSet(w.Pieces)
 	copy(n.missing, w.all)
-	n.rarity = make([]uint8, w.Pieces)
 	var id [20]byte
 	for k := range id {
 		id[k] = byte(w.rng.Uint32())
@@ -131,7 +136,7 @@ func (w *world) bound() float64 {
 // join connects node i to as many that are there as it shall have on average by its own doing.
 func (w *world) join(i int) {
 	n := &w.nodes[i]
-	n.there, n.fed, n.news = true, w.now, math.Inf(-1)
+	n.there, n.fed = true, w.now
 	want := min((w.Degree+1)/2, len(w.alive))
 	if len(w.alive) <= w.Degree {
 		want = len(w.alive)
@@ -163,20 +168,21 @@ func (w *world) connected(i, k int) bool {
 
 func (w *world) connect(i, k int) {
 	a, b := &w.nodes[i], &w.nodes[k]
-	never := math.Inf(-1)
-	a.edges = append(a.edges, edge{int32(k), int32(len(b.edges)), w.now, never})
-	b.edges = append(b.edges, edge{int32(i), int32(len(a.edges) - 1), w.now, never})
-	a.countRarity(b, 1)
-	b.countRarity(a, 1)
+	now := at(w.now)
+	a.edges = append(a.edges, edge{int32(k), int32(len(b.edges)), now, time.Time{}})
+	b.edges = append(b.edges, edge{int32(i), int32(len(a.edges) - 1), now, time.Time{}})
+	w.countRarity(i, b, 1)
+	w.countRarity(k, a, 1)
 }
 
-func (n *node) countRarity(peer *node, by uint8) {
-	if n.rarity == nil || peer.n == 0 {
+// countRarity adds what peer has to, or with 255 takes it from, what node i sees.
+func (w *world) countRarity(i int, peer *node, by uint8) {
+	if peer.n == 0 {
 		return
 	}
-	for i := range n.rarity {
-		if peer.have.Has(i) {
-			n.rarity[i] += by
+	for p := range w.Pieces {
+		if peer.have.Has(p) {
+			w.rarity[p*len(w.nodes)+i] += by
 		}
 	}
 }
@@ -186,7 +192,7 @@ func (w *world) leave(i int) {
 	n := &w.nodes[i]
 	n.there, n.flights = false, nil
 	for _, e := range n.edges {
-		w.nodes[e.to].countRarity(n, 255)
+		w.countRarity(int(e.to), n, 255)
 	}
 }
 
@@ -196,11 +202,10 @@ func (w *world) receive(i, p int) {
 	n.have.Add(p)
 	n.missing.Remove(p)
 	n.n++
-	n.news = w.now
-	for _, e := range n.edges {
-		if r := w.nodes[e.to].rarity; r != nil {
-			r[p]++
-		}
+	n.news = w.at
+	rarity := w.rarity[p*len(w.nodes):][:len(w.nodes)]
+	for k := range n.edges {
+		rarity[n.edges[k].to]++
 	}
 	if n.n == w.Pieces {
 		n.complete, n.done = true, w.now
