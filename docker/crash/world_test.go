@@ -34,7 +34,6 @@ type world struct {
 
 	mu       sync.Mutex          // guards the rest
 	newest   *book               // that the storage's pointer named
-	begun    int                 // kills of the producer since it last had published
 	kills    map[[2]string]int64 // by role and what it was doing
 	triggers map[[2]string]int64 // by role and event
 	counts   map[string]int64
