@@ -83,6 +83,23 @@ type StatusConfig struct {
 	daemon.Process
 }
 
+// WithdrawConfig is everything that the command withdraw can be told.
+type WithdrawConfig struct {
+	ChannelConfig
+	BucketConfig
+	PointerTTL time.Duration `env:"POINTER_TTL" envDefault:"14d" group:"Snapshot" help:"how long the pointer is valid when nobody renews it"`
+	daemon.Network
+	daemon.Process
+}
+
+// Validate implements what package daemon calls before the command runs.
+func (c *WithdrawConfig) Validate() error {
+	if c.PointerTTL < time.Second {
+		return errors.New("POINTER_TTL must be at least 1s")
+	}
+	return errors.Join(c.check(), c.apart(c.DataDir))
+}
+
 // RetainConfig is everything that the command retain can be told.
 type RetainConfig struct{ StatusConfig }
 

@@ -32,6 +32,8 @@ func coded(err error) error {
 		{publish.ErrName, daemon.ExitUsage},
 		{publish.ErrPrivate, daemon.ExitUsage},
 		{publish.ErrHeight, daemon.ExitUsage},
+		{publish.ErrNotNewest, daemon.ExitUsage},
+		{publish.ErrNothingBefore, daemon.ExitNoData},
 		{publish.ErrCommand, daemon.ExitSource},
 		{publish.ErrEmpty, daemon.ExitSource},
 		{archive.ErrSourceChanged, daemon.ExitSource},

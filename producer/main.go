@@ -5,6 +5,7 @@
 //	producer keygen --out FILE   makes the key of a new channel
 //	producer publish PATH        publishes one snapshot, or lets a running serve do it; PATH - is standard input
 //	producer serve               publishes on a schedule or on change, shares with peers, keeps the pointer alive
+//	producer withdraw VERSION    takes back the newest version
 //	producer retain              removes old versions; --dry-run shows which, and why
 //	producer status              shows what the world knows of the channel
 //
@@ -24,6 +25,6 @@ func newCommand() *cobra.Command {
 		Use:   "producer",
 		Short: "Publish snapshots that a swarm, a bucket and plain curl can serve.",
 	}
-	cmd.AddCommand(keygenCommand(), publishCommand(), serveCommand(), retainCommand(), statusCommand())
+	cmd.AddCommand(keygenCommand(), publishCommand(), serveCommand(), withdrawCommand(), retainCommand(), statusCommand())
 	return cmd
 }

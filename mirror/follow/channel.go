@@ -166,6 +166,7 @@ func (c *channel) held(copies map[snapshot.InfoHash]Copy) []held {
 		if d := cp.Torrent().Description; d != nil {
 			h.retain = d.Retain
 		}
+		h.withdrawn = !c.pointer.Created.IsZero() && cp.Version().Time().After(c.pointer.Created) && !c.pointer.Names(cp.Torrent())
 		if t := c.transfer; t != nil && t.copy.Torrent().InfoHash == ih {
 			h.running, h.stalled = true, c.faults["download"] != nil && t.last.Disk == nil
 		}

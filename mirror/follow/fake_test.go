@@ -108,6 +108,17 @@ func (p *publisher) sign(t *testing.T, ih snapshot.InfoHash) pointer.Record {
 	return rec
 }
 
+// withdraw makes the pointer of now to an older snapshot, as producer withdraw does.
+func (p *publisher) withdraw(t *testing.T, to snapshot.InfoHash) pointer.Record {
+	t.Helper()
+	created := p.torrents[to].Description.Version.Time()
+	rec, err := pointer.Sign(p.key, p.channel.Salt, time.Now().UnixMilli(), pointer.Pointer{InfoHash: to, Created: created, Expires: time.Now().Add(p.ttl)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return rec
+}
+
 // publish is snapshot and sign.
 func (p *publisher) publish(t *testing.T, raw string, change ...func(*snapshot.Description)) pointer.Record {
 	t.Helper()

@@ -106,6 +106,34 @@ func TestRetainsWhatTheOperatorWants(t *testing.T) {
 	})
 }
 
+func TestGoesBackFromWhatWasWithdrawn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		pub := newPublisher(t, "daily")
+		m := run(t, newFakePeer(t, pub), func(c *follow.Config) { c.Retain = 0 })
+		one := m.complete(t, pub, "one")
+		two := m.announced(t, pub, "two")
+		m.peer.copyOf(t, two).deliver(t, 90) // so much that it would be finished first if it were the older one
+		pass(2 * second)
+		m.wantState(t, follow.Downloading, true)
+		m.peer.announce(pub.withdraw(t, one))
+		pass(time.Hour)
+		m.wantState(t, follow.Seeding, true, string(pub.torrents[one].Description.Version))
+		m.wantHeld(t, one)
+
+		three := m.complete(t, pub, "three")
+		m.wantHeld(t, three)
+		four := m.announced(t, pub, "four")
+		m.peer.copyOf(t, four).deliver(t, 90)
+		pass(2 * second)
+		m.peer.announce(pub.withdraw(t, one)) // which is not here any more
+		pass(time.Hour)
+		m.peer.copyOf(t, one).deliver(t, 100)
+		pass(time.Hour)
+		m.wantState(t, follow.Seeding, true, string(pub.torrents[one].Description.Version))
+		m.wantHeld(t, one)
+	})
+}
+
 func TestAWrongWholeIsNotFollowed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		pub := newPublisher(t, "daily")

@@ -22,6 +22,7 @@ type held struct {
 	stalled   bool          // no progress for too long
 	busy      bool          // being verified or extracted
 	extracted bool          // unpacked, or never to be
+	withdrawn bool          // newer than what the pointer names: its publisher took it back
 	retain    time.Duration // how long its publisher promised to keep it once there is a newer one
 }
 
@@ -68,6 +69,7 @@ const finishFirst = 0.5
 //   - One version of a channel is downloaded at a time: the newest. But an older one that is at least half here and not
 //     stalled is finished first, and so is one for which another had been given up already; a mirror slower than
 //     its publisher would otherwise never complete anything.
+//   - What was withdrawn is not finished, and stays only where too few others do.
 //   - Complete versions leave only when the newest is complete and verified; the newest itself never leaves.
 //   - Of what is left then, retain versions stay. Beyond these, if promised is set, a version stays for the time that its
 //     publisher signed, while the disk has room for two more of the newest.
@@ -111,7 +113,7 @@ func choose(have []held, latest snapshot.InfoHash, p policy) snapshot.InfoHash {
 	if latest.IsZero() || p.newestOnly || find(have, latest) >= 0 {
 		return latest
 	}
-	partial := partials(have, latest)
+	partial := slices.DeleteFunc(partials(have, latest), func(h held) bool { return h.withdrawn })
 	if len(partial) == 0 || partial[0].stalled {
 		return latest
 	}
@@ -185,12 +187,26 @@ func clean(have []held, latest, target snapshot.InfoHash, now time.Time, p polic
 	return actions
 }
 
+func withdrawnLast(have []held) []held {
+	have = slices.Clone(have)
+	slices.SortStableFunc(have, func(a, b held) int {
+		switch {
+		case a.withdrawn == b.withdrawn:
+			return 0
+		case b.withdrawn:
+			return -1
+		}
+		return 1
+	})
+	return have
+}
+
 // spares are the newest n verified versions other than latest, and those that would be among the newest n if all turned out well that
-// lost pieces or have not been checked yet.
+// lost pieces or have not been checked yet. What was withdrawn comes after all others.
 func spares(have []held, latest snapshot.InfoHash, n int) map[snapshot.InfoHash]bool {
 	out := make(map[snapshot.InfoHash]bool)
 	verified, all := 0, 0
-	for _, h := range have {
+	for _, h := range withdrawnLast(have) {
 		if !h.stays() || h.infoHash == latest {
 			continue
 		}

@@ -35,6 +35,7 @@ func ailing(h *held)                 { h.completed, h.ailing = h.length-5, true 
 func broken(h *held)                 { complete(h); h.broken = true }
 func extracted(h *held)              { verified(h); h.extracted = true }
 func busy(h *held)                   { h.busy = true }
+func withdrawn(h *held)              { h.withdrawn = true }
 func promise(d time.Duration) func(*held) {
 	return func(h *held) { h.retain = d }
 }
@@ -91,6 +92,24 @@ func TestPlan(t *testing.T) {
 		},
 		{"the newest that lost a piece is fetched, nothing older leaves", []held{of(1, verified), of(2, ailing)}, 2, policy{}, []action{do(start, 2)}},
 		{"an old one that lost a piece is no download that was given up", []held{of(1, ailing), of(2, part(10)), of(3, running)}, 3, one, nil},
+		{"the newest was withdrawn: go back, keep what there is", []held{of(2, verified, withdrawn)}, 1, policy{}, []action{do(open, 1)}},
+		{"it was withdrawn on its way: it is not finished", []held{of(2, part(90), running, withdrawn)}, 1, one, []action{do(open, 1), do(stop, 2)}},
+		{"it was withdrawn, and the one before is here", []held{of(1, verified), of(2, part(90), running, withdrawn)}, 1, one, []action{do(stop, 2), do(discard, 2)}},
+		{
+			"back on the one before: an old one stays rather than what was withdrawn",
+			[]held{of(0, verified), of(1, verified), of(2, verified, withdrawn)},
+			1, one,
+			[]action{do(discard, 2)},
+		},
+		{"back on the one before: what was withdrawn stays where nothing else does", []held{of(1, verified), of(2, verified, withdrawn)}, 1, one, nil},
+		{
+			"the one before is unpacked again",
+			[]held{of(1, verified), of(2, extracted, withdrawn)},
+			1,
+			policy{retain: 1, extract: true},
+			[]action{do(extract, 1)},
+		},
+
 		{"what is being unpacked does not leave", []held{of(1, verified, busy), of(2, verified)}, 2, policy{}, nil},
 
 		{"promised and room: stays", []held{of(1, verified, promise(week)), of(2, verified)}, 2, policy{promised: true, free: 200}, nil},

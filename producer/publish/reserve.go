@@ -41,7 +41,11 @@ func (r *run) reserve(ctx context.Context) error {
 func (r *run) freeVersion(ctx context.Context) (snapshot.Version, error) {
 	now := r.cfg.Now()
 	at := now.Truncate(time.Second)
-	if newest := r.known.pointer.Created; !newest.IsZero() && !at.After(newest) {
+	newest := r.known.pointer.Created
+	if last, ok := r.journal.last(); ok && last.Version.Time().After(newest) { // it was withdrawn
+		newest = last.Version.Time()
+	}
+	if !newest.IsZero() && !at.After(newest) {
 		at = newest.Add(time.Second)
 	}
 	for {

@@ -44,17 +44,7 @@ func (p *Publisher) keep(ctx context.Context) (plan Retention, removed []snapsho
 	if err != nil {
 		return plan, nil, err
 	}
-	k := Keeping{
-		Channel: p.channel, DataDir: p.cfg.DataDir, Store: p.cfg.Store, Keep: p.cfg.Keep, Now: p.cfg.Now(), Log: p.cfg.Log,
-		Sources: []pointer.Source{memory(own.record)},
-	}
-	if p.cfg.Public != nil {
-		k.Sources = append(k.Sources, bucket.PointerSource(p.cfg.Public))
-	}
-	if p.cfg.Network != nil {
-		k.Slow = append(k.Slow, others{p.cfg.Network})
-	}
-	if plan, err = PlanRetention(ctx, k); err != nil {
+	if plan, err = PlanRetention(ctx, p.keeping(own.record)); err != nil {
 		return plan, nil, err
 	}
 	var errs []error
@@ -67,6 +57,21 @@ func (p *Publisher) keep(ctx context.Context) (plan Retention, removed []snapsho
 		p.cfg.Log.InfoContext(ctx, "old version removed", "channel", p.cfg.Salt, "version", string(v.Version), "why", v.Why)
 	}
 	return plan, removed, errors.Join(errs...)
+}
+
+// keeping is what retention is planned from, with the newest record that is known here.
+func (p *Publisher) keeping(own pointer.Record) Keeping {
+	k := Keeping{
+		Channel: p.channel, DataDir: p.cfg.DataDir, Store: p.cfg.Store, Keep: p.cfg.Keep, Now: p.cfg.Now(), Log: p.cfg.Log,
+		Sources: []pointer.Source{memory(own)},
+	}
+	if p.cfg.Public != nil {
+		k.Sources = append(k.Sources, bucket.PointerSource(p.cfg.Public))
+	}
+	if p.cfg.Network != nil {
+		k.Slow = append(k.Slow, others{p.cfg.Network})
+	}
+	return k
 }
 
 // memory is the newest record that was signed or seen here; one without a sequence number is none.
