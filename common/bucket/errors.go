@@ -27,7 +27,7 @@ var (
 
 // Error says which operation failed, why, and what the operator can do about it, in one line.
 type Error struct {
-	// Op is the operation: put, get, stat, list, delete, check.
+	// Op is the operation: put, get, stat, list, delete, check, and lock, of a directory before a conditional put.
 	Op string
 	// Key is the object concerned, empty if none is.
 	Key string
