@@ -125,6 +125,11 @@ func (w *world) judge(ctx context.Context, kills int) error {
 			return err
 		}
 	}
+	for _, where := range w.watched() { // an observer that sees nothing finds nothing
+		if n := w.history.movements(where); n < 3 {
+			w.t.Errorf("%s: %d pointers were seen, one after the other; want more", where, n)
+		}
+	}
 	for _, step := range steps {
 		if kills >= thorough && w.hit(producer, step.name) == 0 {
 			w.t.Errorf("no kill hit the step %s", step.name)

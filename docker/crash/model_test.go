@@ -14,6 +14,7 @@ type history struct {
 	mu     sync.Mutex
 	states map[[32]byte]int // SHA-256 of all that the source ever held, in order from 1; guarded by mu, as is the rest
 	newest map[string]int64 // highest sequence number, by the place where it was seen
+	moved  map[string]int   // how often that became higher
 	values map[int64]string // what was signed under a sequence number
 	latest int              // state of the source that the storage's pointer names
 	holder map[holding]int  // the life in which a node first said that it has a piece
@@ -43,7 +44,7 @@ type shape map[string]int
 
 func newHistory() *history {
 	return &history{
-		states: make(map[[32]byte]int), newest: make(map[string]int64), values: make(map[int64]string), holder: make(map[holding]int),
+		states: make(map[[32]byte]int), newest: make(map[string]int64), moved: make(map[string]int), values: make(map[int64]string), holder: make(map[holding]int),
 		shapes: make(map[string]shape), taken: make(map[string]int64), again: make(map[string]int64), twice: make(map[string]int64),
 	}
 }
@@ -63,7 +64,10 @@ func (h *history) pointerSeen(where string, seq int64, value []byte) error {
 	if before := h.newest[where]; seq < before {
 		return fmt.Errorf("%s: the pointer goes back from seq %d to %d", where, before, seq)
 	}
-	h.newest[where] = seq
+	if seq > h.newest[where] {
+		h.newest[where] = seq
+		h.moved[where]++
+	}
 	if value == nil { // the place shows the number alone
 		return nil
 	}
@@ -72,6 +76,13 @@ func (h *history) pointerSeen(where string, seq int64, value []byte) error {
 	}
 	h.values[seq] = string(value)
 	return nil
+}
+
+// movements is how many different pointers were seen in a place, one after the other.
+func (h *history) movements(where string) int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.moved[where]
 }
 
 // snapshotSeen is about what the storage's pointer names. incomplete says what of it was missing or wrong while it was named. It is a

@@ -20,6 +20,25 @@ import (
 // lookEvery is the pause between two looks of an observer.
 const lookEvery = 100 * time.Millisecond
 
+// atStorage is a place where pointers are seen, as atNode is and each mirror and gateway, by its name.
+const atStorage = "storage"
+
+func atNode(addr string) string { return "DHT node " + addr }
+
+// watched are all those places.
+func (w *world) watched() []string {
+	places := []string{atStorage}
+	for addr := range strings.SplitSeq(w.Bootstrap(), ",") {
+		places = append(places, atNode(addr))
+	}
+	for _, n := range w.nodes {
+		if n.role != producer {
+			places = append(places, n.name)
+		}
+	}
+	return places
+}
+
 // watch calls look again and again, and reports what is wrong.
 func (w *world) watch(ctx context.Context, look func(context.Context) error) {
 	w.wg.Go(func() {
@@ -44,7 +63,7 @@ func (w *world) lookAtBucket(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := w.history.pointerSeen("storage", rec.Seq, rec.Value); err != nil {
+	if err := w.history.pointerSeen(atStorage, rec.Seq, rec.Value); err != nil {
 		return err
 	}
 	p, err := rec.Pointer()
@@ -142,7 +161,7 @@ func (w *world) lookAtDHT(ctx context.Context, node string) error {
 	if err := rec.Verify(w.Channel); err != nil {
 		return fmt.Errorf("DHT node %s: %w", node, err)
 	}
-	return w.history.pointerSeen("DHT node "+node, rec.Seq, rec.Value)
+	return w.history.pointerSeen(atNode(node), rec.Seq, rec.Value)
 }
 
 // ask sends a packet and waits for the answer; none is no error, since packets get lost.

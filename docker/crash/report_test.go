@@ -45,6 +45,9 @@ func (w *world) report() {
 	h := w.history
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	for _, where := range w.watched() {
+		fmt.Fprintf(&b, "%11d  pointers at %s\n", h.moved[where], where)
+	}
 	fmt.Fprintf(&b, "\n%-10s %14s %18s %18s\n", "node", "bytes taken", "again after a kill", "twice without one")
 	for _, n := range w.nodes {
 		fmt.Fprintf(&b, "%-10s %14d %18d %18d\n", n.name, h.taken[n.name], h.again[n.name], h.twice[n.name])
