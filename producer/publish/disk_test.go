@@ -126,22 +126,7 @@ func (d *diskBench) checkHistory(tor *snapshot.Torrent) {
 			d.t.Errorf("the snapshot before is not in the bucket: %v", err)
 		}
 	}
-	d.removeTemps()
 	d.checkTidy(keep)
-}
-
-// removeTemps ages what lies in the bucket's folder for temporary files, because a crash may leave it there for a day.
-func (d *diskBench) removeTemps() {
-	d.t.Helper()
-	old := time.Now().Add(-48 * time.Hour)
-	temps, err := filepath.Glob(filepath.Join(d.bucket, ".tmp", "*"))
-	for _, path := range temps {
-		err = errors.Join(err, os.Chtimes(path, old, old))
-	}
-	_, e := bucket.Open(bucket.Config{URL: "file://" + d.bucket})
-	if err := errors.Join(err, e); err != nil {
-		d.t.Error(err)
-	}
 }
 
 // checkTemps makes sure that no temporary files are left, the publisher's own state included.
