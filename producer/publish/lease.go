@@ -38,31 +38,6 @@ const (
 	leaseAttempts  = 3
 )
 
-// leaseRecord is the object. Renewed and Expires are by the owner's clock.
-type leaseRecord struct {
-	Format int `json:"format"`
-	// Owner is the producer's data directory, Session one process.
-	Owner   string `json:"owner"`
-	Session string `json:"session"`
-	Holder
-	Renewed  time.Time `json:"renewed"`
-	Expires  time.Time `json:"expires"`
-	Released bool      `json:"released,omitempty"`
-}
-
-// left is how long the lease that was found so remains, the margin included; 0 or less when anybody may take it.
-func (r leaseRecord) left(found bucket.Found) time.Duration {
-	if r.Released {
-		return 0
-	}
-	lasts := min(max(r.Expires.Sub(r.Renewed), 0), mostLease)
-	stored, asked := found.Modified, found.Asked
-	if stored.IsZero() || asked.IsZero() { // a store without a clock: then ours and the owner's have to do
-		stored, asked = r.Renewed, time.Now()
-	}
-	return lasts + lasts/10 + 5*time.Second - max(asked.Sub(stored), 0)
-}
-
 // lease is this process's. Its methods may be called at once.
 type lease struct {
 	store bucket.Store
@@ -215,64 +190,6 @@ func (l *lease) write(ctx context.Context, r leaseRecord, was string) (etag stri
 		return "", fmt.Errorf("write the lease: %w", err)
 	}
 	return etag, nil
-}
-
-// renewals begins to renew the lease, and to take it again when it was lost, until close.
-func (l *lease) renewals() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.running != nil {
-		return
-	}
-	var ctx context.Context
-	ctx, l.stop = context.WithCancel(context.Background())
-	l.running = make(chan struct{})
-	go l.run(ctx, l.running)
-}
-
-func (l *lease) run(ctx context.Context, ended chan<- struct{}) {
-	defer close(ended)
-	tick := time.NewTicker(l.lasts / renewalsALease)
-	defer tick.Stop()
-	for {
-		select {
-		case <-tick.C:
-			l.again(ctx)
-		case <-ctx.Done():
-			return
-		}
-	}
-}
-
-// again renews the lease, or takes it again. A store that is away changes nothing until the lease has expired.
-func (l *lease) again(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(ctx, l.lasts/renewalsALease)
-	defer cancel()
-	if l.enter(ctx) != nil {
-		return // somebody else asks the store
-	}
-	err := l.obtain(ctx)
-	l.leave()
-	switch {
-	case errors.Is(err, ErrHeld):
-		l.lose(ctx, err)
-	case err != nil && !errors.Is(ctx.Err(), context.Canceled):
-		l.log.WarnContext(ctx, "the channel's lease is not renewed; trying again", "channel", l.salt, "valid", l.valid(), "error", err)
-	}
-}
-
-// lose notes that another producer has the lease, and ends the publication under way.
-func (l *lease) lose(ctx context.Context, err error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.rival == nil {
-		l.log.ErrorContext(ctx, "another producer has taken the channel; nothing is signed here until its lease ends",
-			"channel", l.salt, "error", err)
-	}
-	l.until, l.rival = time.Time{}, err
-	if l.losing != nil {
-		l.losing(err)
-	}
 }
 
 // guard is a context that ends with the loss of the lease. There is one at a time.
