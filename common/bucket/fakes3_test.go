@@ -172,6 +172,10 @@ func (f *fakeS3) receive(w http.ResponseWriter, r *http.Request, kind string) {
 		f.object, f.etag = body, fmt.Sprintf("%x", tag)
 		return
 	}
+	if f.parts == nil { // aborted meanwhile
+		(&answer{status: http.StatusNotFound, code: "NoSuchUpload"}).say(w)
+		return
+	}
 	f.parts[r.URL.Query().Get("partNumber")] = fakePart{
 		size: len(body), etag: fmt.Sprintf("%x", tag), sum: base64.StdEncoding.EncodeToString(sum[:]),
 	}
