@@ -19,5 +19,9 @@
 //   - a request is free. How many are allowed adapts to the origin, one to four: one more while that brings more, half as many after a
 //     failure.
 //
+// In a mesh of a few mirrors, one with a slow uplink would have the others wait for what it took. When hardly anything is left but pieces
+// that one peer alone has had for longer than a request takes, those that lack them take them again: each piece one of them, and no more
+// than a sixteenth of the snapshot all together.
+//
 // When peers have brought less than a floor for as long as the patience, whatever is missing is taken, even if they claim to have it.
 package schedule

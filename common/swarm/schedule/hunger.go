@@ -17,7 +17,7 @@ func (r *Rule) feel(v *View) {
 		r.begun, r.hunger = true, max(r.hunger, overdue)
 	}
 	r.looked = v.Now
-	if r.supplied(v) || r.small() && r.busy(v) {
+	if r.small() && r.busy(v) || r.supplied(v) {
 		r.hunger -= passed / time.Duration(r.Tuning.Forget)
 	} else {
 		r.hunger += passed
@@ -29,18 +29,21 @@ func (r *Rule) feel(v *View) {
 	r.hunger = min(max(r.hunger, least), 1<<r.Tuning.MostFirst*overdue)
 }
 
-// busy reports whether the origin is at work, for this mirror or for one whose news just came. In a small mesh, where units have
-// one owner each, the others' are only to be taken if it is not.
+// busy reports whether the origin is at work, for this mirror or for one around it: something is there that was nowhere before. In a
+// small mesh, where units have one owner each, the others' are only to be taken if it is not. What peers pass on is no sign of that:
+// they may do so for long while an owner whose uplink is slow has no room to take more.
 func (r *Rule) busy(v *View) bool {
 	if v.InFlight > 0 {
 		return true
 	}
+	fresh := r.seen.grow(v.Have)
 	for i := range v.Peers {
-		if v.Now.Sub(v.Peers[i].News) < r.overdue() {
-			return true
-		}
+		fresh = r.seen.grow(v.Peers[i].Has) || fresh
 	}
-	return false
+	if fresh {
+		r.fresh = v.Now
+	}
+	return v.Now.Sub(r.fresh) < r.overdue()
 }
 
 // appetite doubles its waits: it is 0 without hunger, then grows by one after 1, 2, 4, 8 times as long as a request takes.

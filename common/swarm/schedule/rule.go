@@ -62,6 +62,9 @@ type Rule struct {
 	hunger time.Duration // how long peers have had little to give, forgotten slowly
 	looked time.Time     // when hunger was reckoned last
 	begun  bool          // as one of a large mesh
+	seen   Set           // what anybody around has had
+	fresh  time.Time     // when something was new there
+	late   late
 
 	// What lookAround and hold found.
 	lacking    []*Peer  // peers that are present and not complete
@@ -79,7 +82,10 @@ func New(c Config, rng *rand.Rand) *Rule {
 	if c.Tuning == (Tuning{}) {
 		c.Tuning = DefaultTuning()
 	}
-	r := &Rule{Config: c, key: Key(c.Self), held: NewSet(c.Pieces), order: make([]uint32, (c.Pieces+c.Unit-1)/c.Unit)}
+	r := &Rule{
+		Config: c, key: Key(c.Self), held: NewSet(c.Pieces), seen: NewSet(c.Pieces), late: newLate(c.Pieces),
+		order: make([]uint32, (c.Pieces+c.Unit-1)/c.Unit),
+	}
 	r.flow.most = c.Tuning.MostInFlight
 	for i := range r.order {
 		r.order[i] = uint32(i)
@@ -107,13 +113,14 @@ func (r *Rule) Pick(v *View) []Run {
 	return r.forAnEpoch(v, free, first)
 }
 
-// unitByUnit takes units for which this mirror is among the first.
+// unitByUnit takes units for which this mirror is among the first, or else pieces that nobody but their first holder gets.
 func (r *Rule) unitByUnit(v *View, free, first int) []Run {
-	if free = min(free, r.room(v)); free <= 0 {
-		return nil
-	}
 	r.hold(v)
-	return r.take(v, free, r.held, func(unit int) bool { return r.above(uint64(unit), first) < first })
+	runs := r.take(v, min(free, r.room(v)), r.held, func(unit int) bool { return r.above(uint64(unit), first) < first })
+	if len(runs) > 0 {
+		return runs
+	}
+	return r.secondHand(v, free)
 }
 
 // forAnEpoch takes any unit if this mirror is among the first. They begin with shares of their own. The very first one, which the

@@ -9,7 +9,7 @@ import (
 	"snapswarm/common/swarm/schedule"
 )
 
-const pieces = 64 // in units of 2
+const pieces = 256 // in units of 2
 
 var start = time.Unix(1_700_000_000, 0)
 

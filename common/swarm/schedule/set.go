@@ -65,3 +65,24 @@ func (s Set) without(t Set, most int) int {
 	}
 	return n
 }
+
+// grow adds t to s and reports whether anything was new.
+func (s Set) grow(t Set) bool {
+	t = t[:len(s)]
+	var all uint64
+	for i, w := range t {
+		all |= w &^ s[i]
+		s[i] |= w
+	}
+	return all != 0
+}
+
+// sharesMore reports whether s and t share anything that is not in u.
+func (s Set) sharesMore(t, u Set) bool {
+	for i := range s {
+		if s[i]&t[i]&^u[i] != 0 {
+			return true
+		}
+	}
+	return false
+}

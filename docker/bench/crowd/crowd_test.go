@@ -47,6 +47,18 @@ func TestACrowdTakesAboutOneCopy(t *testing.T) {
 	}
 }
 
+// One of eight has a slow uplink: the others take what it has no room to take, and a little of what it holds a second time. Before,
+// they waited for it for 62 s.
+func TestASlowUplinkHoldsNobodyUpForLong(t *testing.T) {
+	s := crowd.Scenario{
+		Mirrors: 8, Degree: 20, Pieces: 1024, Unit: 16, Step: 0.25, Seed: 1, Patience: 5 * time.Minute,
+		Origin: 128, Up: 1600, Down: 1600, Machine: 51 * 16, Slow: 2,
+	}
+	if r := crowd.Run(s); r.Egress > 1.1 || r.Last > 35 || r.Unfinished > 0 {
+		t.Errorf("egress = %.3f copies, the last is complete after %.1f s, %d never, want at most 1.1, 35 s and none", r.Egress, r.Last, r.Unfinished)
+	}
+}
+
 // Where the origin is slower than an uplink, uplinks have room all the time, and hunger tells nothing. Copies are time there.
 func TestASlowOriginIsNotAskedForMuchMore(t *testing.T) {
 	s := crowd.Scenario{Mirrors: 200, Degree: 20, Pieces: 512, Seed: 1, Origin: 0.5, Patience: 5 * time.Minute}
