@@ -7,10 +7,8 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"net/netip"
-	"os"
 	"path/filepath"
 	"strings"
 
@@ -118,23 +116,23 @@ func loadTable(cfg Config) (table, error) {
 		cfg.Log.Warn("what an earlier run left cannot be removed", "error", err)
 	}
 	path := filepath.Join(cfg.StateDir, tableFile)
-	f, err := os.Open(path)
+	b, err := durable.ReadFile(path, maxTableSize)
 	if errors.Is(err, fs.ErrNotExist) {
 		return table{}, nil
 	}
-	if err != nil {
+	if err != nil && !errors.Is(err, durable.ErrDamaged) {
 		return table{}, err
 	}
-	b, err := io.ReadAll(io.LimitReader(f, maxTableSize+1))
-	if err = errors.Join(err, f.Close()); err != nil {
-		return table{}, err
+	var t table
+	if err == nil {
+		t, err = parseTable(b, reach{private: cfg.Private})
 	}
-	t, err := parseTable(b, reach{private: cfg.Private})
 	if err == nil {
 		return t, nil
 	}
-	cfg.Log.WarnContext(context.Background(), "saved DHT nodes were damaged and are set aside", "file", path+".corrupt", "error", err)
-	return table{}, durable.Rename(path, path+".corrupt")
+	aside, e := durable.SetAside(path)
+	cfg.Log.WarnContext(context.Background(), "saved DHT nodes were damaged and are set aside", "file", aside, "error", err)
+	return table{}, e
 }
 
 // save writes the table of the node, unless it knows nobody: then what an earlier run knew is worth

@@ -30,6 +30,8 @@ type Holding struct {
 const (
 	torrentSuffix = ".torrent"
 	channelFile   = "channel" // in the folder of a salt: the link of the channel that it belongs to
+	// maxChannelFile is more than any link has.
+	maxChannelFile = 1 << 10
 )
 
 // versionDir is the folder of everything that belongs to a version.
@@ -138,12 +140,25 @@ func (p *Peer) loadHoldings(ctx context.Context) error {
 	return nil
 }
 
+// setAside moves a damaged file out of the way. The error is then that it does not exist.
+func (p *Peer) setAside(path, what string, cause error) error {
+	aside, err := durable.SetAside(path)
+	if err != nil {
+		return err
+	}
+	p.log.Warn("a file was damaged and is set aside", "file", aside, "about", what, "error", cause)
+	return fs.ErrNotExist
+}
+
 // claim binds the folder of a salt to one channel: another publisher's versions must not be served as
 // those of this one because the operator kept the folder.
 func (p *Peer) claim(ch snapshot.Channel) error {
 	dir := filepath.Join(p.settings.DataDir, ch.Salt)
 	path := filepath.Join(dir, channelFile)
-	b, err := os.ReadFile(path)
+	b, err := durable.ReadFile(path, maxChannelFile)
+	if _, e := snapshot.ParseChannel(strings.TrimSpace(string(b))); errors.Is(err, durable.ErrDamaged) || err == nil && e != nil {
+		err = p.setAside(path, "which channel the folder belongs to", errors.Join(err, e))
+	}
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		if err = durable.MkdirAll(dir, 0o755); err == nil {
@@ -164,22 +179,31 @@ func (p *Peer) loadVersion(ctx context.Context, ch snapshot.Channel, v snapshot.
 		return err // being written when the process ended: not a version yet
 	}
 	t, err := readTorrent(names[0])
-	if err != nil {
-		return err
+	if err == nil {
+		err = p.recorded(t, ch, v)
+	}
+	if err != nil { // the pointer that names the version brings another torrent, and the data stays
+		return errors.Join(err, p.setAside(names[0], "the torrent of "+string(v), err))
 	}
 	_, err = p.add(ctx, ch, v, t, false)
 	return err
 }
 
+// recorded finds out whether t can be what the version was downloaded by: a torrent that was damaged on disk and can still be read is
+// another one, whose hashes would throw the data away.
+func (p *Peer) recorded(t *snapshot.Torrent, ch snapshot.Channel, v snapshot.Version) error {
+	records, err := filepath.Glob(filepath.Join(p.versionDir(ch.Salt, v), ".*.pieces"))
+	if err != nil || len(records) == 0 {
+		return err
+	}
+	if own := "." + t.InfoHash.String() + ".pieces"; !slices.ContainsFunc(records, func(r string) bool { return filepath.Base(r) == own }) {
+		return fmt.Errorf("%w: its info-hash %s is not the one of the data beside it", snapshot.ErrBadTorrent, t.InfoHash)
+	}
+	return nil
+}
+
 func readTorrent(path string) (*snapshot.Torrent, error) {
-	info, err := os.Stat(path)
-	if err != nil {
-		return nil, err
-	}
-	if info.Size() > snapshot.MaxTorrentSize {
-		return nil, fmt.Errorf("read %s: %w: %d bytes", path, snapshot.ErrBadTorrent, info.Size())
-	}
-	b, err := os.ReadFile(path)
+	b, err := durable.ReadFile(path, snapshot.MaxTorrentSize)
 	if err != nil {
 		return nil, err
 	}

@@ -5,10 +5,8 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"log/slog"
-	"os"
 	"path/filepath"
 	"sync"
 	"time"
@@ -139,11 +137,11 @@ func (r *Ratchet) load(ch snapshot.Channel) (*state, error) {
 	if err := snapshot.CheckSalt(ch.Salt); err != nil { // the salt becomes a file name
 		return nil, fmt.Errorf("pointer ratchet: %w", err)
 	}
-	b, err := readLimited(r.path(ch), maxStateSize)
+	b, err := durable.ReadFile(r.path(ch), maxStateSize)
 	if errors.Is(err, fs.ErrNotExist) {
 		return &state{}, nil
 	}
-	if err != nil && !errors.Is(err, errStateSize) {
+	if err != nil && !errors.Is(err, durable.ErrDamaged) {
 		return nil, fmt.Errorf("read pointer ratchet: %w", err)
 	}
 	var st *state
@@ -163,12 +161,12 @@ func (r *Ratchet) load(ch snapshot.Channel) (*state, error) {
 // setAside moves a damaged file out of the way, so that the channel can be followed again. Caller
 // holds r.mu.
 func (r *Ratchet) setAside(ch snapshot.Channel, cause error) (*state, error) {
-	path := r.path(ch)
-	if err := durable.Rename(path, path+".corrupt"); err != nil {
-		return nil, fmt.Errorf("set damaged pointer ratchet aside: %w", err)
+	aside, err := durable.SetAside(r.path(ch))
+	if err != nil {
+		return nil, fmt.Errorf("damaged pointer ratchet: %w", err)
 	}
 	r.log.ErrorContext(context.Background(), "pointer ratchet was damaged and is set aside; an older pointer could be accepted once",
-		"channel", ch.Salt, "file", path+".corrupt", "error", cause)
+		"channel", ch.Salt, "file", aside, "error", cause)
 	return &state{}, nil
 }
 
@@ -179,20 +177,4 @@ func (r *Ratchet) save(ch snapshot.Channel, st *state) error {
 	}
 	r.states[ch] = st
 	return nil
-}
-
-var errStateSize = errors.New("file is too large")
-
-// readLimited reads a file of at most limit bytes.
-func readLimited(path string, limit int64) ([]byte, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	b, err := io.ReadAll(io.LimitReader(f, limit+1))
-	if err == nil && int64(len(b)) > limit {
-		err = errStateSize
-	}
-	return b, err
 }

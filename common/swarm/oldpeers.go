@@ -6,12 +6,10 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"maps"
 	"net"
 	"net/netip"
-	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -54,7 +52,8 @@ func openOldPeers(c *Client, ih snapshot.InfoHash, dir string) *oldPeers {
 	o := &oldPeers{client: c, infoHash: ih, path: oldPeersPath(dir, ih)}
 	known, err := readOldPeers(o.path)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		c.log.Warn("peers of before are not known", "error", err)
+		aside, e := durable.SetAside(o.path)
+		c.log.Warn("peers of before are not known", "file", aside, "error", errors.Join(err, e))
 	}
 	o.known = freshest(known, time.Now())
 	o.saved = maps.Clone(o.known)
@@ -62,14 +61,9 @@ func openOldPeers(c *Client, ih snapshot.InfoHash, dir string) *oldPeers {
 }
 
 func readOldPeers(path string) (map[netip.AddrPort]time.Time, error) {
-	f, err := os.Open(path)
+	b, err := durable.ReadFile(path, maxOldPeersFile)
 	if err != nil {
 		return nil, err // names the path
-	}
-	defer f.Close()
-	b, err := io.ReadAll(io.LimitReader(f, maxOldPeersFile+1))
-	if err != nil {
-		return nil, fmt.Errorf("read %s: %w", path, err)
 	}
 	peers, err := parseOldPeers(b)
 	if err != nil {

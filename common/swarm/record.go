@@ -6,7 +6,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"time"
 
@@ -107,12 +106,8 @@ func (r *record) parseBits(body []byte) error {
 
 // readRecord reads the record at path. A missing one is an error that wraps fs.ErrNotExist.
 func readRecord(path string) (*record, error) {
-	f, err := os.Open(path)
+	b, err := durable.ReadFile(path, int64(maxRecordSize))
 	if err != nil {
-		return nil, fmt.Errorf("read record of pieces: %w", err)
-	}
-	b, err := io.ReadAll(io.LimitReader(f, int64(maxRecordSize)+1))
-	if err := errors.Join(err, f.Close()); err != nil {
 		return nil, fmt.Errorf("read record of pieces: %w", err)
 	}
 	return parseRecord(b)

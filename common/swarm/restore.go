@@ -3,6 +3,7 @@ package swarm
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"path/filepath"
 	"sync/atomic"
 
@@ -40,6 +41,10 @@ func (p *pieceFile) restore(trusted bool) error {
 		return fmt.Errorf("open snapshot: %w", err)
 	}
 	rec, err := readRecord(p.recordPath)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		aside, e := durable.SetAside(p.recordPath)
+		p.badRecord = fmt.Errorf("it is set aside as %s: %w", aside, errors.Join(err, e))
+	}
 	if err != nil || info.Size() != p.torrent.Length || !rec.matches(p.torrent.InfoHash, len(p.state), info) {
 		rec = nil
 	}

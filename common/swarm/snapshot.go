@@ -49,6 +49,9 @@ func newSnapshot(c *Client, t *snapshot.Torrent, handle *torrent.Torrent, file *
 	if c.scrubber != nil {
 		s.scrub = newScrub(s)
 	}
+	if file.badRecord != nil {
+		c.log.Warn("the record of pieces was damaged: the file is hashed before it is used", "file", file.path, "error", file.badRecord)
+	}
 	file.metrics = c.metrics
 	file.onError = s.diskFailed
 	file.onForeign = s.changedByOthers

@@ -41,6 +41,7 @@ type pieceFile struct {
 	torrent    *snapshot.Torrent
 	path       string
 	recordPath string
+	badRecord  error // why the record that lay there could not be used, nil if it could
 	data       dataFile
 	metrics    *metrics
 	onError    func(error) // told of each failed write

@@ -45,7 +45,7 @@ func newChannel(cfg Config, ch snapshot.Channel) *channel {
 		cfg:      cfg,
 		ch:       ch,
 		log:      cfg.Log.With("channel", ch.Salt),
-		seals:    sealsOf(cfg.DataDir, ch.Salt),
+		seals:    sealsOf(cfg.DataDir, ch.Salt, cfg.Log.With("channel", ch.Salt)),
 		events:   make(chan func()),
 		verdicts: make(map[snapshot.InfoHash]verdict),
 		working:  make(map[snapshot.InfoHash]kind),

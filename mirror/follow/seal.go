@@ -4,8 +4,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
+	"log/slog"
 	"os"
 	"path/filepath"
 
@@ -18,10 +18,13 @@ const maxSeal = 1 << 10
 
 // seals is a folder with a small file per archive that passed its check as a whole. It is a cache: what is missing
 // or unreadable in it is only checked again.
-type seals struct{ dir string }
+type seals struct {
+	dir string
+	log *slog.Logger
+}
 
-func sealsOf(dataDir, salt string) seals {
-	return seals{filepath.Join(dataDir, salt, ".verified")}
+func sealsOf(dataDir, salt string, log *slog.Logger) seals {
+	return seals{filepath.Join(dataDir, salt, ".verified"), log}
 }
 
 func (s seals) path(ih snapshot.InfoHash) string { return filepath.Join(s.dir, ih.String()) }
@@ -43,14 +46,16 @@ func (s seals) put(ih snapshot.InfoHash, m mark) error {
 
 // get fails when there is none that can be read.
 func (s seals) get(ih snapshot.InfoHash) (m mark, err error) {
-	f, err := os.Open(s.path(ih))
-	if err != nil {
+	b, err := durable.ReadFile(s.path(ih), maxSeal)
+	if errors.Is(err, fs.ErrNotExist) {
 		return m, errNoSeal
 	}
-	defer f.Close()
-	b, err := io.ReadAll(io.LimitReader(f, maxSeal))
 	if err == nil {
 		err = json.Unmarshal(b, &m)
+	}
+	if err != nil {
+		aside, e := durable.SetAside(s.path(ih))
+		s.log.Warn("a seal was damaged and is set aside: the archive is hashed again", "file", aside, "error", errors.Join(err, e))
 	}
 	return m, err
 }

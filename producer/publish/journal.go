@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
-	"os"
 	"slices"
 	"sync"
 	"time"
@@ -99,11 +98,11 @@ type published struct {
 // bucket and one publication at most.
 func openJournal(path string, log *slog.Logger) (*journal, error) {
 	j := &journal{path: path, state: journalState{Format: journalVersion}}
-	b, err := readSmall(path, maxJournal)
+	b, err := durable.ReadFile(path, maxJournal)
 	if errors.Is(err, fs.ErrNotExist) {
 		return j, nil
 	}
-	if err != nil {
+	if err != nil && !errors.Is(err, durable.ErrDamaged) {
 		return nil, fmt.Errorf("read journal: %w", err)
 	}
 	var st journalState
@@ -114,8 +113,9 @@ func openJournal(path string, log *slog.Logger) (*journal, error) {
 	case err == nil && st.Format > journalVersion:
 		return nil, fmt.Errorf("read journal %s: format %d is newer than this program; use the newer one", path, st.Format)
 	}
-	log.Warn("journal was damaged and is set aside", "file", path+".corrupt")
-	return j, durable.Rename(path, path+".corrupt")
+	aside, err := durable.SetAside(path)
+	log.Warn("journal was damaged and is set aside", "file", aside)
+	return j, err
 }
 
 // valid makes sure that names from the disk cannot lead anywhere else.
@@ -129,17 +129,6 @@ func (s journalState) valid() bool {
 		}
 	}
 	return true
-}
-
-func readSmall(path string, limit int64) ([]byte, error) {
-	fi, err := os.Stat(path)
-	if err != nil {
-		return nil, err
-	}
-	if fi.Size() > limit {
-		return nil, fmt.Errorf("%s has %d bytes, at most %d are expected", path, fi.Size(), limit)
-	}
-	return os.ReadFile(path)
 }
 
 func (j *journal) begun() []attempt {

@@ -114,7 +114,10 @@ func HolderOf(dataDir, salt string) (h Holder, ok bool, err error) {
 // ownerOf is the random name of a publisher's folder, by which it knows its own lease again. It is made at the first call.
 func ownerOf(dir string) (string, error) {
 	path := filepath.Join(dir, ownerName)
-	b, err := readSmall(path, maxHolder)
+	b, err := durable.ReadFile(path, maxHolder)
+	if errors.Is(err, durable.ErrDamaged) { // another name waits for the end of the lease at most
+		_, err = durable.SetAside(path)
+	}
 	if name := strings.TrimSpace(string(b)); err == nil && name != "" {
 		return name, nil
 	}

@@ -113,7 +113,7 @@ func (r *run) fits(a attempt) (*snapshot.Torrent, error) {
 
 // packed finds the files of an attempt as they were left. That each byte is right is found out while they are uploaded.
 func (r *run) packed(a attempt) (*snapshot.Torrent, error) {
-	b, err := readSmall(r.unfinishedPath(), snapshot.MaxTorrentSize)
+	b, err := durable.ReadFile(r.unfinishedPath(), snapshot.MaxTorrentSize)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", errDamaged, err)
 	}

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"snapswarm/common/bucket"
+	"snapswarm/common/durable"
 	"snapswarm/common/pointer"
 	"snapswarm/common/snapshot"
 )
@@ -267,7 +268,7 @@ func torrentOnDisk(dir string) *snapshot.Torrent {
 		if !strings.HasSuffix(e.Name(), ".torrent") {
 			continue
 		}
-		b, err := readSmall(filepath.Join(dir, e.Name()), snapshot.MaxTorrentSize)
+		b, err := durable.ReadFile(filepath.Join(dir, e.Name()), snapshot.MaxTorrentSize)
 		if err != nil {
 			continue
 		}
@@ -280,7 +281,7 @@ func torrentOnDisk(dir string) *snapshot.Torrent {
 
 // begunIn reads from a journal, which another process may be writing, what was begun and not finished.
 func begunIn(dataDir, salt string) ([]snapshot.Version, error) {
-	b, err := readSmall(filepath.Join(dataDir, stateDir, salt, journalName), maxJournal)
+	b, err := durable.ReadFile(filepath.Join(dataDir, stateDir, salt, journalName), maxJournal)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
