@@ -21,9 +21,11 @@ import (
 // order is what publish asks of a running serve.
 type order struct {
 	Channel string `json:"channel"`
-	Path    string `json:"path"` // absolute
-	Height  uint64 `json:"height,omitempty"`
-	Force   bool   `json:"force,omitempty"`
+	Path    string `json:"path,omitempty"` // absolute; none when the data is generated
+	// Placeholder is how many bytes are to be generated, if there is no path.
+	Placeholder int64  `json:"placeholder,omitempty"`
+	Height      uint64 `json:"height,omitempty"`
+	Force       bool   `json:"force,omitempty"`
 	// Terms are the settings that publish was given and serve has, too.
 	Terms map[string]string `json:"terms,omitempty"`
 }
@@ -59,12 +61,12 @@ func given(cmd *cobra.Command, settings []daemon.Setting, terms map[string]strin
 	return set
 }
 
-// handOver lets the serve that holds the channel on this machine publish path. Where nobody takes orders, held is the error.
-func handOver(cmd *cobra.Command, cfg PublishConfig, path string, force bool, held error) error {
-	if path == "-" {
+// handOver lets the serve that holds the channel on this machine publish. Where nobody takes orders, held is the error.
+func handOver(cmd *cobra.Command, cfg PublishConfig, what publishOptions, held error) error {
+	if what.path == "-" {
 		return fmt.Errorf("%w; a running serve takes over files and directories, but no standard input", held)
 	}
-	o, dir, err := orderOf(cmd, cfg, path, force)
+	o, dir, err := orderOf(cmd, cfg, what)
 	if err != nil {
 		return err
 	}
@@ -93,7 +95,7 @@ func handOver(cmd *cobra.Command, cfg PublishConfig, path string, force bool, he
 }
 
 // orderOf says what is wanted, and in which folder the desk is.
-func orderOf(cmd *cobra.Command, cfg PublishConfig, path string, force bool) (o order, dir string, err error) {
+func orderOf(cmd *cobra.Command, cfg PublishConfig, what publishOptions) (o order, dir string, err error) {
 	settings, err := daemon.Settings(&cfg)
 	if err != nil {
 		return o, "", err
@@ -106,14 +108,17 @@ func orderOf(cmd *cobra.Command, cfg PublishConfig, path string, force bool) (o 
 	if err != nil {
 		return o, "", err
 	}
-	if path, err = filepath.Abs(path); err != nil {
-		return o, "", err
+	path := what.path
+	if what.placeholder == 0 {
+		if path, err = filepath.Abs(path); err != nil {
+			return o, "", err
+		}
 	}
 	if dir, err = filepath.Abs(publish.StateDir(cfg.DataDir, ch.Salt)); err != nil {
 		return o, "", err
 	}
 	return order{
-		Channel: ch.String(), Path: path, Height: cfg.Height, Force: force,
+		Channel: ch.String(), Path: path, Placeholder: int64(what.placeholder), Height: cfg.Height, Force: what.force,
 		Terms: given(cmd, settings, termsOf(&cfg.BucketConfig, &cfg.SnapshotConfig)),
 	}, dir, nil
 }
@@ -161,15 +166,22 @@ func (f *office) publish(ctx context.Context, request json.RawMessage) (publish.
 	if err := f.check(o); err != nil {
 		return publish.Report{}, err
 	}
-	f.log.InfoContext(ctx, "a running serve publishes this", "channel", f.channel.Salt, "source", o.Path)
-	if err := publish.CheckPrivate(ctx, o.Path, f.private); err != nil {
-		return publish.Report{}, err
-	}
-	src, err := publish.OpenSource(ctx, o.Path)
+	src, err := f.source(ctx, o)
 	if err != nil {
 		return publish.Report{}, err
 	}
+	f.log.InfoContext(ctx, "a running serve publishes this", "channel", f.channel.Salt, "source", src.Path)
 	return f.publisher.Publish(ctx, publish.Request{Source: src, Height: o.Height, Force: o.Force, DropCanceled: true})
+}
+
+func (f *office) source(ctx context.Context, o order) (publish.Source, error) {
+	if o.Placeholder > 0 {
+		return publish.Placeholder(o.Placeholder, 0), nil
+	}
+	if err := publish.CheckPrivate(ctx, o.Path, f.private); err != nil {
+		return publish.Source{}, err
+	}
+	return publish.OpenSource(ctx, o.Path)
 }
 
 // check refuses what would come out differently from what was asked for.
@@ -177,7 +189,7 @@ func (f *office) check(o order) error {
 	if ch := f.channel.String(); o.Channel != ch {
 		return daemon.Usagef("the running serve publishes on %s, not on %s", ch, o.Channel)
 	}
-	if !filepath.IsAbs(o.Path) {
+	if o.Placeholder == 0 && !filepath.IsAbs(o.Path) {
 		return daemon.Usagef("%q is no absolute path", o.Path)
 	}
 	var differ []string

@@ -16,6 +16,7 @@ import (
 	"snapswarm/common/daemon"
 	"snapswarm/common/durable"
 	"snapswarm/common/snapshot"
+	"snapswarm/producer/publish"
 )
 
 // KeygenConfig is everything that the command keygen can be told.
@@ -117,4 +118,22 @@ func (c ChannelConfig) channel(key ed25519.PrivateKey) (snapshot.Channel, error)
 		return ch, daemon.Usagef("DHT_SALT: %w", err)
 	}
 	return ch, nil
+}
+
+// placeholder is the channel that generated data goes to instead of this one.
+func (c ChannelConfig) placeholder() (ChannelConfig, error) {
+	if c.Channel == "" {
+		if err := snapshot.CheckSalt(c.DHTSalt); err != nil {
+			return c, daemon.Usagef("DHT_SALT: %w", err)
+		}
+		c.DHTSalt = publish.PlaceholderSalt(c.DHTSalt)
+		return c, nil
+	}
+	link, err := snapshot.ParseChannel(c.Channel)
+	if err != nil {
+		return c, daemon.Usagef("CHANNEL: %w", err)
+	}
+	link.Salt = publish.PlaceholderSalt(link.Salt)
+	c.Channel = link.String()
+	return c, nil
 }

@@ -4,6 +4,7 @@
 //
 //	producer keygen --out FILE   makes the key of a new channel
 //	producer publish PATH        publishes one snapshot, or lets a running serve do it; PATH - is standard input
+//	producer publish --placeholder SIZE   the same with generated data, on a channel of its own
 //	producer serve               publishes on a schedule or on change, shares with peers, keeps the pointer alive
 //	producer withdraw VERSION    takes back the newest version
 //	producer retain              removes old versions; --dry-run shows which, and why

@@ -14,6 +14,7 @@ import (
 	"golang.org/x/term"
 
 	"snapswarm/common/daemon"
+	"snapswarm/common/peer"
 	"snapswarm/producer/publish"
 )
 
@@ -21,13 +22,18 @@ func publishCommand() *cobra.Command {
 	var cfg PublishConfig
 	var o publishOptions
 	cmd := &cobra.Command{
-		Use:   "publish PATH",
+		Use:   "publish PATH | --placeholder SIZE",
 		Short: "Publish a file, a directory or (-) standard input as the channel's newest snapshot.",
-		Args:  cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			err := runPublish(cmd.Context(), cfg, args[0], o, cmd.InOrStdin(), cmd.OutOrStdout())
+		Args:  func(_ *cobra.Command, args []string) error { return o.take(args) },
+		RunE: func(cmd *cobra.Command, _ []string) (err error) {
+			if o.placeholder > 0 {
+				if cfg.ChannelConfig, err = cfg.placeholder(); err != nil {
+					return err
+				}
+			}
+			err = runPublish(cmd.Context(), cfg, o, cmd.InOrStdin(), cmd.OutOrStdout())
 			if here := (*publish.HeldError)(nil); !o.dryRun && errors.As(err, &here) && here.Until.IsZero() {
-				return handOver(cmd, cfg, args[0], o.force, err)
+				return handOver(cmd, cfg, o, err)
 			}
 			return err
 		},
@@ -35,14 +41,42 @@ func publishCommand() *cobra.Command {
 	daemon.AddSettings(cmd, &cfg)
 	cmd.Flags().BoolVar(&o.dryRun, "dry-run", false, "check everything and show what would be published and removed; change nothing")
 	cmd.Flags().BoolVar(&o.force, "force", false, "publish also when HEIGHT is lower than that of the newest snapshot")
+	cmd.Flags().Func("placeholder", "publish `SIZE` of generated data, such as 10GiB, on a channel of its own, DHT_SALT with -placeholder, "+
+		"to try bucket, DHT and mirrors before there is a snapshot", o.setPlaceholder)
 	return cmd
 }
 
-// publishOptions are flags that make no sense in the environment.
-type publishOptions struct{ dryRun, force bool }
+// publishOptions are flags that make no sense in the environment, and what to publish: one of path and placeholder.
+type publishOptions struct {
+	dryRun, force bool
+	path          string
+	placeholder   daemon.Bytes
+}
 
-func runPublish(ctx context.Context, cfg PublishConfig, path string, o publishOptions, in io.Reader, out io.Writer) (err error) {
-	src, err := openSource(ctx, cfg, path, in)
+func (o *publishOptions) setPlaceholder(text string) error {
+	err := o.placeholder.UnmarshalText([]byte(text))
+	if err == nil && o.placeholder == 0 {
+		err = errors.New("want at least 1 byte")
+	}
+	return err
+}
+
+// take reads the arguments, after the flags were read.
+func (o *publishOptions) take(args []string) error {
+	switch {
+	case o.placeholder > 0 && len(args) > 0:
+		return errors.New("--placeholder generates the data itself: leave out PATH, or --placeholder")
+	case o.placeholder > 0:
+		return nil
+	case len(args) != 1:
+		return fmt.Errorf("want one PATH, got %d", len(args))
+	}
+	o.path = args[0]
+	return nil
+}
+
+func runPublish(ctx context.Context, cfg PublishConfig, o publishOptions, in io.Reader, out io.Writer) (err error) {
+	src, err := o.source(ctx, cfg, in)
 	if err != nil {
 		return coded(err)
 	}
@@ -56,9 +90,12 @@ func runPublish(ctx context.Context, cfg PublishConfig, path string, o publishOp
 		NetworkConfig: cfg.NetworkConfig, Process: cfg.Process,
 	})
 	if err != nil {
-		return err
+		return o.explain(err)
 	}
 	defer func() { err = errors.Join(err, s.close(ctx)) }()
+	if o.placeholder > 0 {
+		s.log.InfoContext(ctx, "generated data on a channel of its own", "channel", s.channel.Salt, "size", o.placeholder.String())
+	}
 	stop := s.inBackground(ctx, s.peer.Run)
 	defer stop()
 	rep, err := s.publisher.Publish(ctx, req)
@@ -69,13 +106,24 @@ func runPublish(ctx context.Context, cfg PublishConfig, path string, o publishOp
 	return writeReport(out, rep)
 }
 
-func openSource(ctx context.Context, cfg PublishConfig, path string, in io.Reader) (publish.Source, error) {
+// explain says what to do when another channel is served from the same folder: the two can go on side by side.
+func (o publishOptions) explain(err error) error {
+	if o.placeholder > 0 && errors.Is(err, peer.ErrInUse) {
+		return daemon.WithCode(daemon.ExitTaken, fmt.Errorf("%w; give the placeholder another DATA_DIR", err))
+	}
+	return err
+}
+
+func (o publishOptions) source(ctx context.Context, cfg PublishConfig, in io.Reader) (publish.Source, error) {
+	if o.placeholder > 0 {
+		return publish.Placeholder(int64(o.placeholder), 0), nil
+	}
 	secrets := private(cfg.ChannelConfig, cfg.BucketConfig, cfg.DataDir)
-	if path != "-" {
-		if err := publish.CheckPrivate(ctx, path, secrets); err != nil {
+	if o.path != "-" {
+		if err := publish.CheckPrivate(ctx, o.path, secrets); err != nil {
 			return publish.Source{}, err
 		}
-		return publish.OpenSource(ctx, path)
+		return publish.OpenSource(ctx, o.path)
 	}
 	if err := checkStream(in, secrets); err != nil {
 		return publish.Source{}, err

@@ -20,7 +20,7 @@ func (r *run) archivePath() string { return filepath.Join(r.versionDir(r.version
 // note that they are: from here on another run can go on, and only from here on anything is stored.
 func (r *run) pack(ctx context.Context) error {
 	if err := r.writeArchive(ctx); err != nil {
-		return explainFull(err, r.cfg.DataDir, r.req.Source.Size())
+		return explainFull(err, r.cfg.DataDir, r.cfg.room(r.req.Source))
 	}
 	if r.pieces == nil {
 		if err := r.hashPieces(ctx); err != nil {

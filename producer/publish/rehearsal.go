@@ -29,7 +29,7 @@ func Rehearse(ctx context.Context, cfg Config, k Keeping, req Request) (Rehearsa
 	if err != nil {
 		return Rehearsal{}, err
 	}
-	if err := checkSpace(k.DataDir, req.Source.Size()); err != nil && !errors.Is(err, fs.ErrNotExist) { // it is made later
+	if err := checkSpace(k.DataDir, cfg.room(req.Source)); err != nil && !errors.Is(err, fs.ErrNotExist) { // it is made later
 		return Rehearsal{}, err
 	}
 	if err := k.Store.Check(ctx); err != nil {

@@ -22,7 +22,7 @@ const maxVersionWait = 5 * time.Second
 
 // reserve makes sure that the disk has room, and takes a version that nobody has.
 func (r *run) reserve(ctx context.Context) error {
-	if err := checkSpace(r.cfg.DataDir, r.req.Source.Size()); err != nil {
+	if err := checkSpace(r.cfg.DataDir, r.cfg.room(r.req.Source)); err != nil {
 		return err
 	}
 	v, err := r.freeVersion(ctx)

@@ -19,12 +19,22 @@ type Source struct {
 	archive.Source
 	// Kind is snapshot.KindFile or snapshot.KindTar.
 	Kind string
-	// Path is where the source lies, absolute; empty for a stream.
+	// Path is where the source lies, absolute; empty for a stream. That of a [Placeholder] leads nowhere.
 	Path string
 	// Base is the source's own name, from which the download name follows; empty for a stream.
 	Base string
 	// Fingerprint tells whether the source has changed, see [Fingerprint]; empty for a stream.
 	Fingerprint string
+	// Packed is the most that its archive takes, unless it is passed through; 0 when that is only known to be about the size.
+	Packed int64
+}
+
+// room is what the archive of s may take on the disk.
+func (c Config) room(s Source) int64 {
+	if s.Packed > 0 && !c.PassThrough {
+		return s.Packed
+	}
+	return s.Size()
 }
 
 // OpenSource looks at a file or a directory. Everything that can be found wrong without reading the data is found here;
