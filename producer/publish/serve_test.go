@@ -1,6 +1,7 @@
 package publish_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io/fs"
@@ -234,10 +235,23 @@ func TestWatchGoesOnAfterARestart(t *testing.T) {
 			b.write("sub/new", []byte(row.content))
 		}
 		p := b.open()
-		ctx, cancel := context.WithTimeout(t.Context(), 700*time.Millisecond)
-		err := p.Watch(ctx, publish.Schedule{Source: b.source, Poll: time.Hour})
-		cancel()
-		if !errors.Is(err, context.DeadlineExceeded) {
+		ctx, cancel := context.WithCancelCause(t.Context())
+		done := errors.New("seen enough")
+		path := filepath.Join(b.bucket, bucket.PointerKey(salt))
+		before, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		go func() {
+			defer cancel(done)
+			time.Sleep(700 * time.Millisecond) // in which it would publish what it must not
+			for end := time.Now().Add(time.Minute); row.want > 1 && time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+				if now, err := os.ReadFile(path); err == nil && !bytes.Equal(now, before) {
+					return
+				}
+			}
+		}()
+		if err := p.Watch(ctx, publish.Schedule{Source: b.source, Poll: time.Hour}); !errors.Is(err, done) && !errors.Is(err, context.Canceled) {
 			t.Errorf("%s: %v", row.name, err)
 		}
 		if err := p.Close(); err != nil {
