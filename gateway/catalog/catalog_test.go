@@ -205,6 +205,39 @@ func TestPublisherGoesBack(t *testing.T) {
 	})
 }
 
+// After three days only the newest version is left. Its publisher takes that back: the one before is opened and fetched again, and
+// what was withdrawn is served until that is complete.
+func TestPublisherGoesBackToWhatIsGone(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		good := holding(t, "19991229T000000Z", 0, time.Hour)
+		bad := after(t, good, "19991230T000000Z", 4, time.Hour)
+		p := &fakePeer{newest: record(t, bad, day(1).Add(-time.Hour), day(14)), holdings: []catalog.Holding{bad}}
+		c := run(t, p)
+		p.publish(record(t, good, day(1), day(14)), good)
+		time.Sleep(48 * time.Hour)
+		synctest.Wait()
+		if latest(c) != good.Version || !dataOf(good).isStarted() || dataOf(bad).isStarted() {
+			t.Errorf("latest = %s, want %s; fetched: %t and what was withdrawn %t", latest(c), good.Version, dataOf(good).isStarted(), dataOf(bad).isStarted())
+		}
+		if _, ok := c.Open(salt, bad.Version); !ok {
+			t.Error("what was withdrawn is gone before there is anything complete")
+		}
+		dataOf(good).finish()
+		time.Sleep(time.Hour)
+		synctest.Wait()
+		if got := c.Versions(salt); !slices.Equal(got, []snapshot.Version{good.Version}) {
+			t.Errorf("versions = %v, want %s alone", got, good.Version)
+		}
+		next := after(t, good, "20000105T000000Z", 4, time.Hour)
+		p.publish(record(t, next, day(5), day(14)), next)
+		time.Sleep(15 * time.Minute)
+		synctest.Wait()
+		if latest(c) != next.Version {
+			t.Errorf("latest = %s, want the version after that, %s", latest(c), next.Version)
+		}
+	})
+}
+
 func TestPointerIsPutAgainAlsoWhenExpired(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		old := holding(t, "19991101T000000Z", 4, time.Hour)

@@ -60,15 +60,24 @@ func outdated(holdings []Holding, latest snapshot.Version, now time.Time) []Hold
 	return drop
 }
 
-// keepUntil is how long holdings[i] is kept, counted from the publication of the next version. The newest, if the publisher went
-// back to an older one, counts from its own.
+// keepUntil is how long holdings[i] is kept, counted from the publication of the next version.
 func keepUntil(holdings []Holding, i int) time.Time {
-	next := holdings[max(i-1, 0)].Version
 	retain := MinRetain
 	if d := holdings[i].Torrent.Description; d != nil {
 		retain = max(retain, d.Retain)
 	}
-	return next.Time().Add(retain)
+	return next(holdings, i).Time().Add(retain)
+}
+
+// next is the version that came after holdings[i] as the newest. If the publisher took one back in between, that is the last of those
+// that name it as the one before them: until then it was the newest. For the newest of all, it is that itself.
+func next(holdings []Holding, i int) snapshot.Version {
+	for _, h := range holdings[:i] {
+		if d := h.Torrent.Description; d != nil && d.Previous == holdings[i].Torrent.InfoHash {
+			return h.Version
+		}
+	}
+	return holdings[max(i-1, 0)].Version
 }
 
 // jittered spreads what many gateways do at the same interval: between 0.8 and 1.2 of d, for r in [0, 1).

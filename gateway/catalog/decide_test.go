@@ -37,6 +37,7 @@ func TestOutdated(t *testing.T) {
 	t.Parallel()
 	const v1, v2, v3 = snapshot.Version("20000101T000000Z"), snapshot.Version("20000110T000000Z"), snapshot.Version("20000120T000000Z")
 	week := 7 * 24 * time.Hour
+	good := holding(t, v1, 4, 0)
 	for name, tt := range map[string]struct {
 		holdings []catalog.Holding
 		latest   snapshot.Version
@@ -68,6 +69,12 @@ func TestOutdated(t *testing.T) {
 		},
 		"latest never, also when it is the oldest": {
 			[]catalog.Holding{holding(t, v2, 4, 0), holding(t, v1, 4, 0)}, v1, day(30), []snapshot.Version{v2},
+		},
+		"what the publisher went back to counts from the one that came then": {
+			[]catalog.Holding{after(t, good, v3, 4, 0), after(t, good, v2, 4, 0), good}, v3, day(20).Add(23 * time.Hour), nil,
+		},
+		"and leaves with what was withdrawn": {
+			[]catalog.Holding{after(t, good, v3, 4, 0), after(t, good, v2, 4, 0), good}, v3, day(21).Add(time.Second), []snapshot.Version{v2, v1},
 		},
 		"the one that was withdrawn stays for its retain": {
 			[]catalog.Holding{holding(t, v2, 4, week), holding(t, v1, 4, 0)}, v1, day(16), nil,

@@ -108,10 +108,16 @@ func (d *fakeData) finish() {
 // holding makes a version of four pieces, pieces of which are here. Version and retain make the info-hash.
 func holding(t *testing.T, v snapshot.Version, pieces int, retain time.Duration) catalog.Holding {
 	t.Helper()
+	return after(t, catalog.Holding{Torrent: &snapshot.Torrent{}}, v, pieces, retain)
+}
+
+// after is a holding whose publisher had before as the newest when it was made.
+func after(t *testing.T, before catalog.Holding, v snapshot.Version, pieces int, retain time.Duration) catalog.Holding {
+	t.Helper()
 	torrent, err := snapshot.NewTorrent(snapshot.Content{
 		Name: "data.zst", Length: 4 * snapshot.MinPieceLength, PieceLength: snapshot.MinPieceLength, Pieces: make([]byte, 4*20),
 		Description: &snapshot.Description{
-			Version: v, Created: v.Time(), Kind: snapshot.KindFile, RawSize: 1, RawName: "data", Retain: retain,
+			Version: v, Created: v.Time(), Kind: snapshot.KindFile, RawSize: 1, RawName: "data", Retain: retain, Previous: before.Torrent.InfoHash,
 			Codec: snapshot.Codec{Format: snapshot.FormatZstd, Chunk: 4 << 20, Encoder: "test", Level: "3"},
 		},
 	})
