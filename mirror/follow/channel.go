@@ -164,7 +164,7 @@ func (c *channel) held(copies map[snapshot.InfoHash]Copy) []held {
 	for ih, cp := range copies {
 		h := held{infoHash: ih, version: cp.Version(), length: cp.Torrent().Length, completed: cp.Completed(), complete: isDone(cp)}
 		if d := cp.Torrent().Description; d != nil {
-			h.retain = d.Retain
+			h.retain, h.previous = d.Retain, d.Previous
 		}
 		h.withdrawn = !c.pointer.Created.IsZero() && cp.Version().Time().After(c.pointer.Created) && !c.pointer.Names(cp.Torrent())
 		if t := c.transfer; t != nil && t.copy.Torrent().InfoHash == ih {

@@ -12,18 +12,19 @@ import (
 type held struct {
 	infoHash  snapshot.InfoHash
 	version   snapshot.Version
-	length    int64         // of the archive, bytes
-	completed int64         // bytes in pieces that are here and hashed
-	complete  bool          // every piece is
-	verified  bool          // and the whole archive has the SHA-256 that the publisher signed
-	broken    bool          // every piece is here, but the whole has another hash
-	ailing    bool          // incomplete for no more than damaged pieces, which come again, and pieces that are being hashed
-	running   bool          // being downloaded
-	stalled   bool          // no progress for too long
-	busy      bool          // being verified or extracted
-	extracted bool          // unpacked, or never to be
-	withdrawn bool          // newer than what the pointer names: its publisher took it back
-	retain    time.Duration // how long its publisher promised to keep it once there is a newer one
+	previous  snapshot.InfoHash // of the version that it replaced as the newest, zero if that is not known
+	length    int64             // of the archive, bytes
+	completed int64             // bytes in pieces that are here and hashed
+	complete  bool              // every piece is
+	verified  bool              // and the whole archive has the SHA-256 that the publisher signed
+	broken    bool              // every piece is here, but the whole has another hash
+	ailing    bool              // incomplete for no more than damaged pieces, which come again, and pieces that are being hashed
+	running   bool              // being downloaded
+	stalled   bool              // no progress for too long
+	busy      bool              // being verified or extracted
+	extracted bool              // unpacked, or never to be
+	withdrawn bool              // newer than what the pointer names, or passed over by a newer version: its publisher took it back
+	retain    time.Duration     // how long its publisher promised to keep it once there is a newer one
 }
 
 // usable reports whether h is a version that others and we can rely on.
@@ -76,7 +77,7 @@ const finishFirst = 0.5
 //   - A version that lost pieces on this disk counts as if it had them: they come again. It takes no whole one's place.
 //   - Of older downloads that were given up, only one is kept: disks must not fill with pieces that nobody completes.
 func plan(have []held, latest snapshot.InfoHash, now time.Time, p policy) []action {
-	have = newestFirst(have)
+	have = passOver(newestFirst(have))
 	target := choose(have, latest, p)
 	var actions []action
 	if i := find(have, target); i < 0 && !target.IsZero() {
@@ -101,6 +102,16 @@ func newestFirst(have []held) []held {
 	slices.SortFunc(have, func(a, b held) int {
 		return cmp.Or(cmp.Compare(b.version, a.version), slices.Compare(b.infoHash[:], a.infoHash[:]))
 	})
+	return have
+}
+
+// passOver marks, in place, versions that a newer one does not follow, but one from before them.
+func passOver(have []held) []held {
+	for i := range have {
+		for _, newer := range have[:i] {
+			have[i].withdrawn = have[i].withdrawn || find(have, newer.previous) > i
+		}
+	}
 	return have
 }
 
@@ -219,15 +230,24 @@ func spares(have []held, latest snapshot.InfoHash, n int) map[snapshot.InfoHash]
 	return out
 }
 
-// promised reports whether the publisher's promise for have[i] still runs: from the moment the next newer version came,
-// which is have[l] at the latest.
+// promised reports whether the publisher's promise for have[i] still runs: from the moment the next version came, which is
+// have[l] at the latest.
 func promised(have []held, i, l int, now time.Time) bool {
-	next := l
-	if i > 0 {
-		next = i - 1
-	}
-	superseded := have[next].version.Time()
+	superseded := have[next(have, i, l)].version.Time()
 	return have[i].retain > 0 && !superseded.IsZero() && now.Before(superseded.Add(have[i].retain))
+}
+
+// next is what replaced have[i] as the newest version: the last that follows it, for others may have been withdrawn before.
+func next(have []held, i, l int) int {
+	for n := range i {
+		if have[n].previous == have[i].infoHash {
+			return n
+		}
+	}
+	if i > 0 {
+		return i - 1
+	}
+	return l
 }
 
 // abandon discards, while the newest is still on its way, all but one of the older downloads that were given up.

@@ -40,6 +40,8 @@ func promise(d time.Duration) func(*held) {
 	return func(h *held) { h.retain = d }
 }
 
+func follows(n int) func(*held) { return func(h *held) { h.previous = hashOf(n) } }
+
 func do(k kind, n int) action { return action{k, hashOf(n)} }
 
 func TestPlan(t *testing.T) {
@@ -102,6 +104,19 @@ func TestPlan(t *testing.T) {
 			[]action{do(discard, 2)},
 		},
 		{"back on the one before: what was withdrawn stays where nothing else does", []held{of(1, verified), of(2, verified, withdrawn)}, 1, one, nil},
+		{
+			"it was withdrawn before the newest came: what the newest follows stays",
+			[]held{of(1, verified), of(2, verified, follows(1)), of(3, verified, follows(1))},
+			3, one,
+			[]action{do(discard, 2)},
+		},
+		{
+			"and as long as was promised from then on",
+			[]held{of(1, verified, promise(3*24*time.Hour)), of(2, verified, follows(1)), of(3, verified, follows(1)), of(4, verified, follows(3))},
+			4,
+			policy{retain: 1, promised: true, free: 900},
+			[]action{do(discard, 2)},
+		},
 		{
 			"the one before is unpacked again",
 			[]held{of(1, verified), of(2, extracted, withdrawn)},
