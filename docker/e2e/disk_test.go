@@ -3,7 +3,6 @@
 package e2e_test
 
 import (
-	"bytes"
 	"os"
 	"path/filepath"
 	"strings"
@@ -92,13 +91,6 @@ func (w *world) fill(path string) {
 	defer f.Close()
 	for err == nil {
 		_, err = f.Write(make([]byte, 64<<10))
-	}
-}
-
-func (w *world) unchanged(pointer []byte) {
-	w.t.Helper()
-	if now := w.object(bucket.PointerKey(w.Channel.Salt)); !bytes.Equal(now, pointer) {
-		w.t.Errorf("the pointer is %q, was %q", now, pointer)
 	}
 }
 

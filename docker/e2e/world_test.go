@@ -185,6 +185,14 @@ func (w *world) request(method, url string, header ...string) (status int, h htt
 	return resp.StatusCode, resp.Header, body
 }
 
+// unchanged fails unless the storage has this pointer.
+func (w *world) unchanged(pointer []byte) {
+	w.t.Helper()
+	if now := w.object(bucket.PointerKey(w.Channel.Salt)); !bytes.Equal(now, pointer) {
+		w.t.Errorf("the pointer is %q, was %q", now, pointer)
+	}
+}
+
 // eventually polls until is true.
 func (w *world) eventually(what string, is func() bool) {
 	w.t.Helper()
