@@ -174,6 +174,9 @@ func writeStatus(out io.Writer, st publish.Status, now time.Time) error {
 	} else {
 		line("publisher", "none runs on this data directory")
 	}
+	if st.Lease != nil {
+		line("lease", "%s", leaseText(*st.Lease))
+	}
 	for _, src := range st.Sources {
 		line("pointer", "%s: %s", src.Name, sourceText(src, now))
 	}
@@ -181,6 +184,16 @@ func writeStatus(out io.Writer, st publish.Status, now time.Time) error {
 		writeNewest(line, n, now)
 	}
 	return w.Flush()
+}
+
+func leaseText(l publish.LeaseStatus) string {
+	switch {
+	case l.Error != "":
+		return "cannot be read: " + l.Error
+	case l.Holder == nil:
+		return "none: any producer with the key may publish"
+	}
+	return fmt.Sprintf("%s, until %s unless renewed", l.Holder, l.Until.Format(time.RFC3339))
 }
 
 func sourceText(s publish.SourceStatus, now time.Time) string {
@@ -197,13 +210,18 @@ func sourceText(s publish.SourceStatus, now time.Time) string {
 
 func writeNewest(line func(name, format string, args ...any), n *publish.SnapshotStatus, now time.Time) {
 	line("info-hash", "%s", n.InfoHash)
+	if n.Height > 0 {
+		line("height", "%d", n.Height)
+	} else {
+		line("height", "none")
+	}
 	if n.Error != "" {
 		line("torrent", "not found: %s", n.Error)
 		return
 	}
 	line("version", "%s, made %s", n.Version, ago(n.Created, now))
-	if n.Height > 0 {
-		line("height", "%d", n.Height)
+	for _, v := range n.Newer {
+		line("newer", "%s is in the bucket, but not the newest: it was withdrawn, or is on its way", v)
 	}
 	line("file", "%s", n.File)
 	line("size", "%s of %s raw", bytesOf(n.Size), bytesOf(n.RawSize))

@@ -21,6 +21,7 @@ type Status struct {
 	Channel string          `json:"channel"`
 	Name    string          `json:"name"`
 	Holder  *Holder         `json:"publisher,omitempty"` // the process that publishes it from this data directory
+	Lease   *LeaseStatus    `json:"lease,omitempty"`     // of the bucket; nil where there is none to look into
 	Sources []SourceStatus  `json:"sources"`
 	Newest  *SnapshotStatus `json:"newest,omitempty"`
 }
@@ -54,7 +55,15 @@ type SnapshotStatus struct {
 	Previous string         `json:"previous,omitempty"`
 	URL      string         `json:"url,omitempty"`
 	Objects  []ObjectStatus `json:"objects,omitempty"`
+	Newer    []string       `json:"newer,omitempty"` // versions whole in the bucket that were withdrawn, or are on their way
 	Error    string         `json:"error,omitempty"` // why the torrent was not found
+}
+
+// LeaseStatus says which producer of all machines has the channel.
+type LeaseStatus struct {
+	Holder *Holder   `json:"holder,omitempty"` // nil when none has it
+	Until  time.Time `json:"until,omitzero"`   // when another one may take it, unless it is renewed; by the clock of this machine
+	Error  string    `json:"error,omitempty"`  // why it cannot be told
 }
 
 // ObjectStatus tells whether an object lies in the bucket.
@@ -130,6 +139,9 @@ func Inspect(ctx context.Context, ch snapshot.Channel, sources []pointer.Source,
 			return nil
 		})
 	}
+	if store != nil {
+		g.Go(func() error { s.Lease = inspectLease(ctx, ch.Salt, store); return nil })
+	}
 	_ = g.Wait() // its functions return none
 	if best := s.newest(); best != nil {
 		s.Newest = inspectSnapshot(ctx, ch.Salt, best.pointer, store, public)
@@ -191,6 +203,7 @@ func inspectSnapshot(ctx context.Context, salt string, p pointer.Pointer, store 
 		s.Objects = append(s.Objects, inspectObject(ctx, store, key, size))
 	}
 	sortObjects(s.Objects)
+	s.Newer = newer(ctx, salt, d.Version, store)
 	return s
 }
 
