@@ -180,7 +180,12 @@ func writeReport(out io.Writer, r publish.Report) error {
 		line("dht", "not used: DHT_BOOTSTRAP is none")
 	}
 	line("expires", "%s unless renewed; producer serve renews it", r.Expires.Format(time.RFC3339))
-	line("took", "%s (%.1f MB/s of raw data)", r.Took.Round(10*time.Millisecond), float64(r.RawSize)/1e6/r.Took.Seconds())
+	if r.Resumed { // the source was not read, so there is no rate
+		line("resumed", "an earlier run had packed it; this one stored what was missing")
+		line("took", "%s", r.Took.Round(10*time.Millisecond))
+	} else {
+		line("took", "%s (%.1f MB/s of raw data)", r.Took.Round(10*time.Millisecond), float64(r.RawSize)/1e6/r.Took.Seconds())
+	}
 	return w.Flush()
 }
 

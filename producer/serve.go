@@ -47,9 +47,7 @@ func runServe(ctx context.Context, cfg ServeConfig) (err error) {
 	health := &s.watched.Health
 	health.Ready("lease", func(context.Context) (string, error) { return s.publisher.LeaseHealth() })
 	health.Ready("pointer", func(context.Context) (string, error) { return s.publisher.Health() })
-	if cfg.SnapshotSource != "" {
-		health.Ready("publication", func(context.Context) (string, error) { return s.publisher.WatchHealth() })
-	}
+	health.Ready("publication", func(context.Context) (string, error) { return s.publisher.WatchHealth() })
 	if s.ops, err = s.watched.Listen(ctx, cfg.MetricsAddr); err != nil {
 		return err
 	}
@@ -62,13 +60,11 @@ func runServe(ctx context.Context, cfg ServeConfig) (err error) {
 		office := &office{session: s, terms: termsOf(&cfg.BucketConfig, &cfg.SnapshotConfig), private: secrets}
 		g.Go(func() error { return desk.Run(ctx, office.work) })
 	}
-	if cfg.SnapshotSource != "" {
-		schedule := publish.Schedule{
-			Source: cfg.SnapshotSource, Command: cfg.SnapshotCommand, Every: cfg.PublishEvery, Poll: cfg.PollInterval,
-			Private: secrets,
-		}
-		g.Go(func() error { return s.publisher.Watch(ctx, schedule) })
+	schedule := publish.Schedule{
+		Source: cfg.SnapshotSource, Command: cfg.SnapshotCommand, Every: cfg.PublishEvery, Poll: cfg.PollInterval,
+		Private: secrets,
 	}
+	g.Go(func() error { return s.publisher.Watch(ctx, schedule) })
 	return daemon.Graceful(ctx, g.Wait())
 }
 

@@ -74,3 +74,34 @@ func TestWatchGoesOnAfterAFailure(t *testing.T) {
 		}
 	})
 }
+
+// TestWithoutASourceOnlyWhatWasBegunIsFinished: at the first look, or at a later one when the bucket is away until then.
+func TestWithoutASourceOnlyWhatWasBegunIsFinished(t *testing.T) {
+	var v snapshot.Version
+	var broken *brokenStore
+	life := func(ctx context.Context, b *bench, p *publish.Publisher) error {
+		broken, _ = b.cfg.Store.(*brokenStore)
+		src, err := publish.OpenSource(ctx, b.source)
+		b.ok(err)
+		if _, err := p.Publish(ctx, publish.Request{Source: src}); !errors.Is(err, errBroken) {
+			b.t.Errorf("publish = %v, want %v", err, errBroken)
+		}
+		v = b.unfinished()
+		b.write("more", []byte("more")) // which nobody watches
+		return p.Watch(ctx, publish.Schedule{Poll: 10 * time.Minute})
+	}
+	inBubbleWith(t, breakTorrents, life, func(b *bench) {
+		time.Sleep(time.Second)
+		if _, _, ok := b.pointer(); ok {
+			t.Error("there is a pointer while the bucket is away")
+		}
+		broken.mend()
+		time.Sleep(2 * time.Minute)
+		b.wantVersions(1, "after the next try")
+		if tor := b.check(); tor == nil || v == "" || tor.Description.Version != v {
+			t.Errorf("the pointer does not name %q, which was begun", v)
+		}
+		time.Sleep(3 * time.Hour)
+		b.wantVersions(1, "three hours later")
+	})
+}

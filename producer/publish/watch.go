@@ -14,7 +14,7 @@ const settleFor = 10 * time.Second
 
 // Schedule says what [Publisher.Watch] publishes, and when.
 type Schedule struct {
-	// Source is a file or a directory.
+	// Source is a file or a directory; with none, only unfinished publications are finished.
 	Source string
 	// Command is run by the shell before each publication; empty means none.
 	Command string
@@ -28,10 +28,10 @@ type Schedule struct {
 }
 
 // Watch publishes the source now, if nothing was published yet or it has changed since, and then as the schedule says.
-// It returns when ctx ends. Failures are logged and tried again; the old snapshot stays meanwhile.
+// An unfinished publication comes first. It returns when ctx ends. Failures are logged and tried again; the old snapshot stays meanwhile.
 func (p *Publisher) Watch(ctx context.Context, s Schedule) error {
 	w := &watcher{Publisher: p, Schedule: s}
-	if path, err := filepath.Abs(s.Source); err == nil {
+	if path, err := filepath.Abs(s.Source); err == nil && s.Source != "" {
 		p.journal.watch(path)
 	}
 	for {
@@ -58,13 +58,11 @@ func (w *watcher) turn(ctx context.Context) time.Duration {
 	if wait := w.notBefore.Sub(w.cfg.Now()); wait > 0 {
 		return wait
 	}
-	if w.unsent.Load() { // what was published last is whole, and only nobody knows of it
-		if err := w.settle(ctx); err != nil {
-			return w.failed(ctx, w.refused(ctx, err))
-		}
+	if err := w.catchUp(ctx); err != nil {
+		return w.failed(ctx, err)
 	}
-	if _, _, err := w.Finish(ctx); err != nil {
-		return w.failed(ctx, fmt.Errorf("finish what was begun: %w", err))
+	if w.Source == "" {
+		return w.succeeded()
 	}
 	look, err := Fingerprint(ctx, w.Source)
 	if errors.Is(err, fs.ErrNotExist) && w.Command != "" {
@@ -86,6 +84,19 @@ func (w *watcher) turn(ctx context.Context) time.Duration {
 		return w.failed(ctx, err)
 	}
 	return w.succeeded()
+}
+
+// catchUp brings what was begun before to its end.
+func (w *watcher) catchUp(ctx context.Context) error {
+	if w.unsent.Load() { // what was published last is whole, and only nobody knows of it
+		if err := w.settle(ctx); err != nil {
+			return w.refused(ctx, err)
+		}
+	}
+	if _, _, err := w.Finish(ctx); err != nil {
+		return fmt.Errorf("finish what was begun: %w", err)
+	}
+	return nil
 }
 
 // changed reports whether the source is another than when it was published last. What was published by hand in between does not
