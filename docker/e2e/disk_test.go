@@ -3,8 +3,13 @@
 package e2e_test
 
 import (
+	"bytes"
+	"fmt"
+	"io"
+	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -57,6 +62,7 @@ func TestFullDisks(t *testing.T) {
 		w.once("small", alone(stack.Env{"DATA_DIR": dir, "LOG_LEVEL": "error"})).says(t, "mirror", 30, "needs", "free")
 	})
 	t.Run("mirror, on the way, and when there is room again", func(t *testing.T) { w.in(t).fillsUp() })
+	t.Run("gateway, on the way, and when there is room again", func(t *testing.T) { w.in(t).fillsUpAGateway() })
 	t.Run("mirror, while it unpacks", func(t *testing.T) {
 		w := w.in(t)
 		dir := needs.SmallDisk(t, "100m") // enough for the archive, not for its content beside it
@@ -81,6 +87,41 @@ func (w *world) fillsUp() {
 	w.same(filepath.Join(dir, filepath.FromSlash(bucket.ArchiveKey(w.Channel.Salt, pub.Version(), pub.Torrent.Name))),
 		w.object(bucket.ArchiveKey(w.Channel.Salt, pub.Version(), pub.Torrent.Name)))
 	w.ok(mirror.Stop())
+}
+
+// fillsUpAGateway is fillsUp with a gateway and somebody who reads through it. Nobody is left waiting while the disk is full; when there
+// is room again, the gateway completes the version by itself, and the reader goes on where the transfer was cut off.
+func (w *world) fillsUpAGateway() {
+	dir := needs.SmallDisk(w.t, "120m")
+	pub, err := w.Newest(w.ctx)
+	w.ok(err)
+	key := bucket.ArchiveKey(w.Channel.Salt, pub.Version(), pub.Torrent.Name)
+	gateway, base := w.gateway("filled-gateway", alone(stack.Env{"DATA_DIR": dir, "DOWNLOAD_LIMIT": "4MiB"}))
+	url := base + "/" + key
+	body := w.begin(url)
+	first := make([]byte, 4<<20)
+	_, err = io.ReadFull(body, first)
+	w.ok(err)
+	ballast := filepath.Join(dir, "ballast")
+	w.fill(ballast)
+	w.notReady(gateway, "no space left")
+	more, err := io.ReadAll(body)
+	part := slices.Concat(first, more)
+	if err == nil {
+		w.t.Errorf("the transfer of %d bytes seemed complete on a full disk", len(part))
+	}
+	if status, h, text := w.get(url, "Range", "bytes=-1"); status != http.StatusServiceUnavailable || h.Get("Retry-After") == "" {
+		w.t.Errorf("who asks for what is not here gets %d, Retry-After %q: %s", status, h.Get("Retry-After"), text)
+	}
+
+	w.ok(os.Remove(ballast))
+	w.eventually("the gateway has all", func() bool { return strings.Contains(w.status(gateway), "100 % here") })
+	status, _, rest := w.get(url, "Range", fmt.Sprintf("bytes=%d-", len(part)))
+	if all := slices.Concat(part, rest); status != http.StatusPartialContent || !bytes.Equal(all, w.object(key)) {
+		w.t.Errorf("going on after %d bytes: status %d, %d of %d bytes (%x)", len(part), status, len(all), pub.Torrent.Length, hash(all))
+	}
+	w.same(filepath.Join(dir, filepath.FromSlash(key)), w.object(key))
+	w.ok(gateway.Stop())
 }
 
 // fill takes all space that is left.

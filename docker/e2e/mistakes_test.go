@@ -124,9 +124,8 @@ func TestAnUnreadableSource(t *testing.T) {
 // TestASecondProcess runs what may run only once.
 func TestASecondProcess(t *testing.T) {
 	w := newWorld(t)
-	source := w.ledger(1000)
-	_, pub := w.produce(source, nil)
-	w.run("producer", "producer", []string{"publish", source}, stack.Env{"LOG_LEVEL": "error"}).says(t, "producer", 5, "held by process")
+	_, pub := w.produce(w.ledger(1000), nil)
+	w.run("producer", "producer", []string{"serve"}, stack.Env{"LOG_LEVEL": "error"}).says(t, "producer", 5, "held by process")
 	mirror := w.mirror("mirror", nil)
 	w.once("mirror", stack.Env{"LOG_LEVEL": "error"}).says(t, "mirror", 1, mirror.DataDir)
 	w.same(w.held(mirror, pub), pub.archive)

@@ -21,8 +21,8 @@ import (
 	"snapswarm/docker/stack"
 )
 
-// limit is how long one test may take; the usual is a tenth of it.
-const limit = 3 * time.Minute
+// limit is how long one test may take; the usual is a tenth of it, but what failed is tried again only after minutes.
+const limit = 5 * time.Minute
 
 // world is a swarm for one test.
 type world struct {
