@@ -53,3 +53,22 @@ func TestWithdrawTellsWhatIsNewestNow(t *testing.T) {
 		t.Errorf("the second withdrawal reports %+v", report)
 	}
 }
+
+// TestWithdrawBesideServeIsRefused: serve has to be stopped first, and nothing moves before.
+func TestWithdrawBesideServeIsRefused(t *testing.T) {
+	w := newWorld(t)
+	w.mustRun("publish", w.source)
+	w.write("more", []byte("something bad"))
+	b := w.serving()
+	w.eventually("the second version", func() bool { return w.status().Newest.Previous != "" })
+	second := w.status().Newest
+	code, out, errs := w.run(t.Context(), "withdraw", second.Version)
+	if code != daemon.ExitTaken || out != "" || !strings.Contains(errs, "held by process") {
+		t.Errorf("beside serve: exit %d: %s%s", code, out, errs)
+	}
+	if now := w.status().Newest; now.Version != second.Version {
+		t.Errorf("the newest is %s, want %s still", now.Version, second.Version)
+	}
+	b.stop()
+	w.mustRun("withdraw", second.Version)
+}
