@@ -18,13 +18,7 @@ func (r *Rule) alive() time.Duration { return max(r.Tuning.Alive, r.overdue()) }
 // lookAround finds the mirrors that take part in elections and the peers that lack something. Where all are silent, because the
 // origin is slow, all stay present.
 func (r *Rule) lookAround(v *View) {
-	var newest time.Time
-	for i := range v.Peers {
-		if s := v.Peers[i].sign(); s.After(newest) {
-			newest = s
-		}
-	}
-	oldest := newest.Add(-r.alive())
+	oldest := r.oldestSign(v)
 	r.candidates, r.lacking = r.candidates[:0], r.lacking[:0]
 	for i := range v.Peers {
 		p := &v.Peers[i]
@@ -36,6 +30,26 @@ func (r *Rule) lookAround(v *View) {
 		}
 		r.lacking = append(r.lacking, p)
 	}
+}
+
+// oldestSign is since when a peer must have shown that it lives. When the first piece has come, the others have had no time to.
+func (r *Rule) oldestSign(v *View) time.Time {
+	var newest time.Time
+	told := false
+	for i := range v.Peers {
+		p := &v.Peers[i]
+		told = told || !p.News.IsZero()
+		if s := p.sign(); s.After(newest) {
+			newest = s
+		}
+	}
+	if told && r.woken.IsZero() {
+		r.woken = v.Now
+	}
+	if v.Now.Sub(r.woken) < r.alive() {
+		return time.Time{}
+	}
+	return newest.Add(-r.alive())
 }
 
 // crowded reports whether enough mirrors of p's network take part already. Those that deliver are no crowd.

@@ -15,12 +15,13 @@ const (
 const newcomer = 16
 
 // room is how many units more may be taken until the uplink is busy: of what this mirror has, half of its peers may lack one unit,
-// what is on its way included, and some more if it is hungry.
+// what is on its way included, and some more if it is hungry: one for each time hunger has doubled, and twice as many each
+// time after the fourth. All uplinks may be busy with newcomers for long; that is no reason to starve.
 func (r *Rule) room(v *View) int {
 	if len(r.lacking) == 0 {
 		return r.Tuning.MostInFlight
 	}
-	units := max(1, r.appetite())
+	units := max(1, r.appetite(), 1<<r.appetite()/4)
 	if r.small() {
 		units = max(units, leastSmallRoom, min(int(smallRoomTime*v.Uplink)/r.Unit, mostSmallRoom))
 	}

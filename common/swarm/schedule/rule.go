@@ -32,9 +32,10 @@ type Tuning struct {
 	Small int
 	// Epoch is how long an election holds.
 	Epoch time.Duration
-	// Low is how many wanted units a peer must have for this mirror not to be hungry, Forget how much slower hunger goes than it
-	// comes, and MostFirst how many mirrors may take from the origin for hunger.
-	Low, Forget, MostFirst int
+	// Low is how many wanted units a peer must have for a mirror of a small mesh not to be hungry, and Plenty which part of the
+	// snapshot all peers must have for one of a larger mesh. Forget is how much slower hunger goes than it comes, and MostFirst how
+	// many mirrors may take from the origin for hunger.
+	Low, Plenty, Forget, MostFirst int
 	// Alive is how long ago a peer may have given its last sign of life.
 	Alive time.Duration
 	// PerNetwork is how many mirrors of one network that have not delivered count in an election.
@@ -46,7 +47,7 @@ type Tuning struct {
 // DefaultTuning is what did best in the simulation.
 func DefaultTuning() Tuning {
 	return Tuning{
-		Small: 8, Epoch: time.Minute, Low: 4, Forget: 8, MostFirst: 8,
+		Small: 8, Epoch: time.Minute, Low: 4, Plenty: 64, Forget: 8, MostFirst: 8,
 		Alive: 10 * time.Second, PerNetwork: 2, MostInFlight: 4,
 	}
 }
@@ -55,16 +56,19 @@ func DefaultTuning() Tuning {
 type Rule struct {
 	Config
 
-	key    uint64
-	order  []uint32 // of units, by chance
-	flow   flow
-	most   int           // peers at once
-	hunger time.Duration // how long peers have had little to give, forgotten slowly
-	looked time.Time     // when hunger was reckoned last
-	begun  bool          // as one of a large mesh
-	seen   Set           // what anybody around has had
-	fresh  time.Time     // when something was new there
-	late   late
+	key     uint64
+	order   []uint32 // of units, by chance
+	flow    flow
+	most    int           // peers at once
+	begun   bool          // as one of a large mesh
+	hunger  time.Duration // how long peers have had little to give, forgotten slowly
+	starved time.Duration // hunger when they had little last
+	looked  time.Time     // when hunger was reckoned last
+	counted time.Time     // when plenty was seen that need not be counted again soon
+	woken   time.Time     // when the first news came
+	seen    Set           // what anybody around has had
+	fresh   time.Time     // when something was new there
+	late    late
 
 	// What lookAround and hold found.
 	lacking    []*Peer  // peers that are present and not complete
@@ -101,9 +105,11 @@ func (r *Rule) Pick(v *View) []Run {
 		return r.take(v, free, nil, nil)
 	}
 	r.most = max(r.most, len(v.Peers))
-	r.feel(v)
+	if !r.feel(v) || free <= 0 || !r.settled(v) {
+		return nil
+	}
 	first := r.first(v)
-	if free <= 0 || first == 0 || !r.settled(v) {
+	if first == 0 {
 		return nil
 	}
 	r.lookAround(v)
@@ -126,7 +132,7 @@ func (r *Rule) unitByUnit(v *View, free, first int) []Run {
 // forAnEpoch takes any unit if this mirror is among the first. They begin with shares of their own. The very first one, which the
 // others may not have joined, goes on with the rest; the others do only when nobody seems to take anything.
 func (r *Rule) forAnEpoch(v *View, free, first int) []Run {
-	epoch := uint64(v.Now.UnixNano() / int64(r.Tuning.Epoch))
+	epoch := r.epoch(v)
 	place := r.above(epoch, first)
 	if place >= first {
 		return nil
@@ -163,3 +169,6 @@ func (r *Rule) settled(v *View) bool {
 	}
 	return len(v.Peers) > 0
 }
+
+// epoch is the number of the election.
+func (r *Rule) epoch(v *View) uint64 { return uint64(v.Now.UnixNano() / int64(r.Tuning.Epoch)) }
