@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	"snapswarm/common/durable"
 	"snapswarm/common/peer"
 	"snapswarm/common/pointer"
 	"snapswarm/common/snapshot"
@@ -41,7 +42,7 @@ func (p swarmPeer) Resolve(ctx context.Context, ch snapshot.Channel) error {
 
 // Open implements catalog.Peer.
 func (p swarmPeer) Open(ctx context.Context, ch snapshot.Channel, rec pointer.Record) error {
-	_, err := p.Peer.Open(ctx, ch, rec)
+	_, err := p.OpenIf(ctx, ch, rec, func(t *snapshot.Torrent) error { return room(durable.FreeSpace, p.DataDir(), t) })
 	return err
 }
 

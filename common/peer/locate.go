@@ -17,6 +17,12 @@ import (
 // Nothing is fetched before [swarm.Snapshot.Start] or [swarm.Snapshot.WaitPiece]. Opening what is held
 // already returns the holding. Without ctx ending, Open tries until somebody has the torrent.
 func (p *Peer) Open(ctx context.Context, ch snapshot.Channel, rec pointer.Record) (*Holding, error) {
+	return p.OpenIf(ctx, ch, rec, func(*snapshot.Torrent) error { return nil })
+}
+
+// OpenIf is [Peer.Open] for who has a condition: what is not held yet becomes a holding only if allowed returns nil, and its error is
+// that of OpenIf otherwise.
+func (p *Peer) OpenIf(ctx context.Context, ch snapshot.Channel, rec pointer.Record, allowed func(*snapshot.Torrent) error) (*Holding, error) {
 	ptr, err := rec.Pointer()
 	if err != nil {
 		return nil, daemon.WithCode(daemon.ExitRefused, err)
@@ -33,6 +39,9 @@ func (p *Peer) Open(ctx context.Context, ch snapshot.Channel, rec pointer.Record
 			code = daemon.ExitVerification
 		}
 		return nil, daemon.WithCode(code, fmt.Errorf("find torrent %s of %s: %w", ptr.InfoHash, ch.Salt, err))
+	}
+	if err := allowed(t); err != nil {
+		return nil, err
 	}
 	v := p.versionOf(ch.Salt, rec, t)
 	t.Origins = p.foundOrigins(ch.Salt, v, t, ptr)

@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"sync"
 
 	"snapswarm/common/durable"
@@ -52,10 +53,19 @@ func asDiskError(path string, err error) error {
 	case err == nil:
 		return nil
 	case durable.IsFull(err):
-		return fmt.Errorf("%w: free space on the file system of %s: %w", ErrDiskFull, path, err)
+		return fmt.Errorf("%w: %s free, make space on the file system of %s: %w", ErrDiskFull, left(path), path, err)
 	default:
 		return fmt.Errorf("%w: %w", ErrDisk, err)
 	}
+}
+
+// left is how much room there is beside path, in words.
+func left(path string) string {
+	n, err := durable.FreeSpace(filepath.Dir(path))
+	if err != nil {
+		return "an unknown number of bytes"
+	}
+	return fmt.Sprintf("%d bytes", n)
 }
 
 // diskState remembers that the disk refuses to be written. The zero value is a healthy disk.

@@ -40,6 +40,8 @@ type loop struct {
 	uplink       meter     // of payload to peers
 	probeAt      time.Time // when to try the disk again
 	probing      bool
+	pausing      bool      // that fetching pauses was said, and that it goes on was not yet
+	wellAt       time.Time // when that may be said, unless the disk fails until then; zero while it does
 }
 
 func newLoop(s *Snapshot) *loop {
@@ -136,6 +138,7 @@ func (l *loop) piecesChanged() {
 
 // decide looks at the state of things and starts what should be started.
 func (l *loop) decide(now time.Time) {
+	l.well(now)
 	if l.s.isComplete() && l.flights.n == 0 && l.s.disk.failed() == nil {
 		return
 	}

@@ -118,6 +118,12 @@ func (s *Snapshot) Completed() (pieces int, bytes int64) {
 	return pieces, bytes
 }
 
+// missing is how many bytes are not present.
+func (s *Snapshot) missing() int64 {
+	_, n := s.Completed()
+	return s.torrent.Length - n
+}
+
 // Done is closed once every piece is present. If a piece is later found to be bad, Done returns a new, open channel.
 // Present means verified, not yet durable: see [Snapshot.Sync].
 func (s *Snapshot) Done() <-chan struct{} {

@@ -3,6 +3,7 @@
 package e2e_test
 
 import (
+	"bytes"
 	"io/fs"
 	"net/http"
 	"os"
@@ -72,7 +73,7 @@ func TestDamagedStateFiles(t *testing.T) {
 			w.same(w.held(mirror, pub), pub.archive)
 			restart(&gateway)
 			w.ok(gateway.Ready(w.ctx))
-			if status, _, body := w.get(served); status != http.StatusOK || string(body) != string(pub.archive) {
+			if status, _, body := w.get(served); status != http.StatusOK || !bytes.Equal(body, pub.archive) {
 				t.Errorf("the gateway serves %d with %d bytes, want 200 with %d", status, len(body), len(pub.archive))
 			}
 			for _, p := range []*stack.Process{mirror, gateway} {

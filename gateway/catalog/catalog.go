@@ -175,7 +175,7 @@ func (ch *channel) state() (string, error) {
 	}
 	pieces, bytes := h.Data.Completed()
 	if err := h.Data.Err(); err != nil && pieces < h.Torrent.NumPieces() {
-		return "", fmt.Errorf("version %s: %w", h.Version, err)
+		return "", fmt.Errorf("version %s, %d %% here, %d bytes missing: %w", h.Version, bytes*100/h.Torrent.Length, h.Torrent.Length-bytes, err)
 	}
 	if pieces == 0 {
 		return "", fmt.Errorf("nothing of version %s is here, and no source has delivered a correct piece so far (%d bytes received)", h.Version, h.Data.Received())

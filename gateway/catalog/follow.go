@@ -55,10 +55,7 @@ func (c *Catalog) update(ctx context.Context, ch *channel, patience time.Duratio
 	defer cancel()
 	if err := c.peer.Open(limited, ch.Channel, v.record); err != nil {
 		if ctx.Err() == nil {
-			failed := *ch.view.Load()
-			failed.openErr = err
-			ch.view.Store(&failed)
-			c.log.WarnContext(ctx, "snapshot could not be opened", "channel", ch.Salt, "seq", v.record.Seq, "error", err)
+			c.reportOpen(ctx, ch, err)
 		}
 		// An error before its time, such as a full disk, waits for the next round.
 		return !errors.Is(limited.Err(), context.DeadlineExceeded)
@@ -117,6 +114,16 @@ func (c *Catalog) reportSearch(ctx context.Context, ch *channel, err error) {
 		c.log.InfoContext(ctx, "pointers are found again", "channel", ch.Salt)
 	}
 	ch.searchErr = text
+}
+
+// reportOpen shows why the newest snapshot cannot be opened, and says it once.
+func (c *Catalog) reportOpen(ctx context.Context, ch *channel, err error) {
+	v := *ch.view.Load()
+	if v.openErr == nil || v.openErr.Error() != err.Error() {
+		c.log.WarnContext(ctx, "snapshot could not be opened", "channel", ch.Salt, "seq", v.record.Seq, "error", err)
+	}
+	v.openErr = err
+	ch.view.Store(&v)
 }
 
 // reportStale warns once of each pointer that expired.
