@@ -15,7 +15,8 @@
 //     peers are still connecting, at the beginning: half of the peers would elect twice as many;
 //   - this mirror's uplink has room: at least half of the peers already have nearly all of what it has, or lack no more than the uplink
 //     moves in a second. This is what makes one copy suffice for thousands: a neighbourhood cannot know what is in the swarm
-//     two hops away, so the origin must not feed new pieces faster than the swarm spreads the old ones;
+//     two hops away, so the origin must not feed new pieces faster than the swarm spreads the old ones. Who is hungry for long, because
+//     uplinks are busy with newcomers, may be ahead by more;
 //   - a request is free. How many are allowed adapts to the origin, one to four: one more while that brings more, half as many after a
 //     failure.
 //
