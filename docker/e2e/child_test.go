@@ -27,19 +27,35 @@ type child struct {
 // start runs a program in dir. What it says is shown if the test fails.
 func (w *world) start(dir, path string, args ...string) *child {
 	w.t.Helper()
+	return w.startUpTo(1, dir, path, args...)
+}
+
+// startUpTo is start for a program that sometimes ends without a reason: it is started again, so many times in all.
+func (w *world) startUpTo(times int, dir, path string, args ...string) *child {
+	w.t.Helper()
 	c := &child{world: w, name: filepath.Base(path), log: filepath.Join(w.t.TempDir(), "log"), done: make(chan struct{})}
 	log, err := os.Create(c.log)
 	w.ok(err)
 	ctx, cancel := context.WithCancel(w.ctx)
-	cmd := exec.CommandContext(ctx, path, args...)
-	cmd.Dir, cmd.Stdout, cmd.Stderr, cmd.WaitDelay = dir, log, log, childGrace
-	cmd.Env = append(os.Environ(), "HOME="+dir, "XDG_CONFIG_HOME="+dir, "XDG_CACHE_HOME="+dir, "TERM=dumb")
-	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
-	w.ok(cmd.Start())
+	run := func() (*exec.Cmd, error) {
+		cmd := exec.CommandContext(ctx, path, args...)
+		cmd.Dir, cmd.Stdout, cmd.Stderr, cmd.WaitDelay = dir, log, log, childGrace
+		cmd.Env = append(os.Environ(), "HOME="+dir, "XDG_CONFIG_HOME="+dir, "XDG_CACHE_HOME="+dir, "TERM=dumb")
+		cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
+		return cmd, cmd.Start()
+	}
+	cmd, err := run()
+	w.ok(err)
 	go func() {
 		defer close(c.done)
-		_ = cmd.Wait() // how a foreign program ends is its own affair
-		_ = log.Close()
+		defer log.Close()
+		for left := times - 1; err == nil; left-- {
+			_ = cmd.Wait() // how a foreign program ends is its own affair
+			if left == 0 || ctx.Err() != nil {
+				return
+			}
+			cmd, err = run()
+		}
 	}()
 	w.t.Cleanup(func() {
 		cancel()
