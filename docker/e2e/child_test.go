@@ -42,7 +42,8 @@ func (w *world) startUpTo(times int, dir, path string, args ...string) *child {
 		cmd.Dir, cmd.Stdout, cmd.Stderr, cmd.WaitDelay = dir, log, log, childGrace
 		cmd.Env = append(os.Environ(), "HOME="+dir, "XDG_CONFIG_HOME="+dir, "XDG_CACHE_HOME="+dir, "TERM=dumb")
 		cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
-		return cmd, cmd.Start()
+		err := cmd.Start()
+		return cmd, err
 	}
 	cmd, err := run()
 	w.ok(err)
