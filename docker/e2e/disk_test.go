@@ -110,7 +110,7 @@ func (w *world) fillsUpAGateway() {
 	if err == nil {
 		w.t.Errorf("the transfer of %d bytes seemed complete on a full disk", len(part))
 	}
-	if status, h, text := w.get(url, "Range", "bytes=-1"); status != http.StatusServiceUnavailable || h.Get("Retry-After") == "" {
+	if status, h, text := w.get(url, "Range", fmt.Sprintf("bytes=%d-", len(part))); status != http.StatusServiceUnavailable || h.Get("Retry-After") == "" {
 		w.t.Errorf("who asks for what is not here gets %d, Retry-After %q: %s", status, h.Get("Retry-After"), text)
 	}
 

@@ -182,7 +182,7 @@ func TestAForeignChannelIsServedOn(t *testing.T) {
 	f.seed()
 	signer := forge{world: w, key: w.key()}
 	w.ok(w.Put(w.ctx, signer.sign(1370, raw(f.v2))))
-	_, base := w.gateway("gateway", stack.Env{"SEED_PEERS": f.addr, "BUCKET_URL": ""})
+	gateway, base := w.gateway("gateway", stack.Env{"SEED_PEERS": f.addr, "BUCKET_URL": ""})
 	latest := base + "/daily/latest/" + foreignName
 	w.eventually("the gateway serves it", func() bool {
 		status, _, body := w.get(latest)
@@ -192,8 +192,9 @@ func TestAForeignChannelIsServedOn(t *testing.T) {
 	if tor, err := snapshot.ParseTorrent(got); status != http.StatusOK || err != nil || hex.EncodeToString(tor.InfoSHA256[:]) != f.v2 || tor.InfoHash.String() != f.v1 {
 		t.Errorf("its torrent by the v2 info-hash: %d %v", status, err)
 	}
-	// A mirror that knows nothing but the gateway.
-	e := w.once("once", alone(stack.Env{"BUCKET_URL": base, "STALL_TIMEOUT": "30s"}))
+	// A mirror that knows nothing but the gateway. It names the version by the second in which it sees it, so the data can only
+	// come from the gateway as a peer.
+	e := w.once("once", alone(stack.Env{"BUCKET_URL": base, "SEED_PEERS": gateway.PeerAddr, "STALL_TIMEOUT": "30s"}))
 	if e.code != 0 {
 		t.Fatalf("mirror --once: %s", e)
 	}
